@@ -1,0 +1,90 @@
+"""What is published, and every time it left or was refused."""
+
+from django.conf import settings
+from django.db import models
+
+from access_requests.models import Grant
+from portal.catalog.models import Release
+
+
+class Revision(models.Model):
+    """An immutable set of files, named by the first 40 hex digits of the SHA-256 of its manifest."""
+
+    class Layout(models.TextChoices):
+        ORIGINAL = "original", "original LLaMA layout (params.json, consolidated.NN.pth)"
+        SAFETENSORS = "safetensors", "safetensors (config.json, model*.safetensors)"
+
+    release = models.ForeignKey(Release, models.PROTECT, related_name="revisions")
+    digest = models.CharField(max_length=40)
+    layout = models.CharField(max_length=12, choices=Layout)
+    is_current = models.BooleanField(default=False)
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(fields=["release", "digest"], name="one_revision_per_digest"),
+            models.UniqueConstraint(
+                fields=["release"], condition=models.Q(is_current=True), name="one_current_revision"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.release.repo_id}@{self.digest[:12]}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(artifact.size for artifact in self.artifacts.all())
+
+
+class Artifact(models.Model):
+    """One file of a revision. Its bytes lie in the store under its SHA-256."""
+
+    revision = models.ForeignKey(Revision, models.PROTECT, related_name="artifacts")
+    path = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("path",)
+        constraints = [models.UniqueConstraint(fields=["revision", "path"], name="one_artifact_per_path")]
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def store_key(self) -> str:
+        return f"sha256/{self.sha256[:2]}/{self.sha256}"
+
+
+class Download(models.Model):
+    """One row for every request on a link, served or denied."""
+
+    class Outcome(models.TextChoices):
+        SERVED = "served", "served"
+        REDIRECTED = "redirected", "handed to the store"
+        DENIED = "denied", "denied"
+
+    grant = models.ForeignKey(Grant, models.PROTECT, null=True, blank=True, related_name="downloads")
+    artifact = models.ForeignKey(Artifact, models.PROTECT, null=True, blank=True, related_name="downloads")
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    code = models.CharField(max_length=30, blank=True, help_text="Why it was denied.")
+    method = models.CharField(max_length=8)
+    first_byte = models.BigIntegerField(null=True, blank=True)
+    bytes_asked = models.BigIntegerField(default=0, help_text="Length of the range that was asked for.")
+    bytes_sent = models.BigIntegerField(null=True, blank=True, help_text="Known where we serve the bytes ourselves.")
+    ip = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    request_id = models.CharField(max_length=64)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.artifact_id} at {self.started_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class AccountsConfig(AppConfig):
+    name = "portal.accounts"
+    verbose_name = "People"
+
+    def ready(self) -> None:
+        from portal.accounts import schema  # noqa: F401 - registers the token scheme
+        from portal.accounts.roles import make_groups
+
+        post_migrate.connect(make_groups, sender=self)

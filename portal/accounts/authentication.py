@@ -1,0 +1,43 @@
+"""`Authorization: Bearer wb_…` for the REST API."""
+
+from datetime import timedelta
+
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.request import Request
+
+from portal.accounts.models import Account, ApiToken
+
+
+def token_of(request: HttpRequest | Request) -> ApiToken | None:
+    """The valid token that the request carries; None if it carries none at all.
+
+    Raises AuthenticationFailed for a token that is unknown, expired or of a closed account.
+    """
+    header = get_authorization_header(request).split()  # type: ignore[arg-type]
+    if not header or header[0].lower() != b"bearer":
+        return None
+    if len(header) != 2:
+        raise exceptions.AuthenticationFailed("The Authorization header must be `Bearer wb_…`.")
+    digest = ApiToken.digest(header[1].decode("latin-1"))
+    token = ApiToken.objects.select_related("account").filter(sha256=digest).first()
+    if token is None or not token.account.is_active:
+        raise exceptions.AuthenticationFailed("This token is unknown or was revoked.")
+    now = timezone.now()
+    if token.expires_at and token.expires_at <= now:
+        raise exceptions.AuthenticationFailed(f"This token expired on {token.expires_at:%Y-%m-%d %H:%M} UTC.")
+    # Once a minute is enough to see whether a token is in use, and spares a write for every request.
+    if token.last_used_at is None or token.last_used_at < now - timedelta(minutes=1):
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+class TokenAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[Account, ApiToken] | None:
+        token = token_of(request)
+        return (token.account, token) if token else None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

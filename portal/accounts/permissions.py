@@ -1,0 +1,28 @@
+"""What a token's scopes allow."""
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from portal.accounts.models import ApiToken, Scope
+from portal.refusals import Code, Refusal
+
+
+class HasScope(BasePermission):
+    """The scope that the view names, held by the token. A person in the browser holds all scopes.
+
+    A view names it as `scope = Scope.READ`, or per method as `scopes = {"POST": Scope.APPLY}`.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.user or not request.user.is_authenticated:
+            return False
+        needed = getattr(view, "scopes", {}).get(request.method, getattr(view, "scope", Scope.READ))
+        if isinstance(request.auth, ApiToken) and needed not in request.auth.scopes:
+            raise Refusal(
+                Code.SCOPE_MISSING,
+                f"This token lacks the scope `{needed}`.",
+                "Make a token with that scope on your account page.",
+                url="/account/tokens/",
+            )
+        return True

@@ -1,0 +1,43 @@
+"""The roles. Each is a Django group, so that an operator gives and takes them in the admin."""
+
+from enum import StrEnum
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+
+from portal.accounts.models import Account
+
+
+class Role(StrEnum):
+    REVIEWER = "Reviewers"  # decide applications
+    MANAGER = "Managers"  # publish releases, revoke grants; may also review
+    AUDITOR = "Auditors"  # read the audit log
+
+
+def make_groups(**_: Any) -> None:
+    """After every migrate: the groups exist. What they may do is asked by `has_role`, not by permissions."""
+    from django.contrib.auth.models import Group
+
+    for role in Role:
+        Group.objects.get_or_create(name=role.value)
+
+
+def has_role(account: Account | AnonymousUser, *roles: Role) -> bool:
+    """Whether the person holds one of the roles. A superuser holds all."""
+    if not account.is_authenticated or not account.is_active:
+        return False
+    if account.is_superuser:
+        return True
+    return account.groups.filter(name__in=[role.value for role in roles]).exists()
+
+
+def is_reviewer(account: Account | AnonymousUser) -> bool:
+    return has_role(account, Role.REVIEWER, Role.MANAGER)
+
+
+def is_manager(account: Account | AnonymousUser) -> bool:
+    return has_role(account, Role.MANAGER)
+
+
+def is_auditor(account: Account | AnonymousUser) -> bool:
+    return has_role(account, Role.AUDITOR, Role.MANAGER)

@@ -1,0 +1,9 @@
+"""The web process: ASGI, so that a stream of tokens costs a coroutine and not a thread."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+from django.core.asgi import get_asgi_application  # noqa: E402
+
+application = get_asgi_application()

@@ -1,0 +1,26 @@
+"""The one way to write to the audit log."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+
+from portal.accounts.models import Account
+from portal.audit.models import Event, Verb
+
+
+def record(
+    verb: Verb, subject: models.Model, *, actor: Account | AnonymousUser | None, **data: Any
+) -> Event:
+    """Append one event about `subject`, inside the caller's transaction.
+
+    `actor` is None where no person acted (a rule, a task, an anonymous visitor).
+    """
+    person = actor if isinstance(actor, Account) else None
+    return Event.objects.create(
+        verb=verb,
+        actor=person,
+        subject_type=subject._meta.label_lower,
+        subject_id=str(subject.pk),
+        data=data,
+    )

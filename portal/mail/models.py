@@ -1,0 +1,31 @@
+"""The outbox: a mail is a row written in the transaction of the act it tells of, sent after commit."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class OutgoingMail(models.Model):
+    to = models.EmailField()
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="mails"
+    )
+    template = models.CharField(max_length=80)
+    subject = models.CharField(max_length=200)
+    body = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=models.Q(sent_at=None), name="mail_waiting"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} → {self.to}"

@@ -1,0 +1,82 @@
+"""Mail leaves from a row: written with the act, sent after commit, tried again until it is delivered."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from portal.accounts.models import Account
+from portal.mail.models import OutgoingMail
+from portal.queue import enqueue_on_commit
+
+GIVE_UP_AFTER = 12  # attempts; with the back-off below that is about three days
+
+
+def send(template: str, *, to: Account, **context: Any) -> OutgoingMail:
+    """Write a mail to `to`, rendered from `mail/<template>.txt`: first line subject, then a blank line, then body."""
+    text = render_to_string(
+        f"mail/{template}.txt", {**context, "to": to, "base_url": settings.BASE_URL}
+    )
+    subject, _, body = text.strip().partition("\n")
+    return enqueue(template, address=to.email, subject=subject, body=body.strip(), account=to)
+
+
+def enqueue(
+    template: str, *, address: str, subject: str, body: str, account: Account | None = None
+) -> OutgoingMail:
+    from portal.mail.tasks import deliver  # here, because tasks import this module
+
+    mail = OutgoingMail.objects.create(
+        template=template,
+        to=address,
+        account=account,
+        subject=" ".join(subject.split())[:200],
+        body=body + "\n",
+    )
+    enqueue_on_commit(deliver, mail.pk)
+    return mail
+
+
+def deliver(mail_id: int) -> bool:
+    """Send one mail if it waits to be sent; say whether it is sent now. A second call sends nothing."""
+    if not _take(mail_id):
+        return False
+    mail = OutgoingMail.objects.get(pk=mail_id)
+    try:  # outside any transaction: a rollback after sending would send it twice
+        EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
+    except Exception as error:
+        mail.last_error = f"{type(error).__name__}: {error}"
+        mail.save(update_fields=["last_error"])
+        return False
+    mail.sent_at = timezone.now()
+    mail.last_error = ""
+    mail.save(update_fields=["sent_at", "last_error"])
+    return True
+
+
+def _take(mail_id: int) -> bool:
+    """Compare-and-set: of two workers one gets the mail, and the next attempt is already dated."""
+    now = timezone.now()
+    with transaction.atomic():
+        waiting = OutgoingMail.objects.filter(
+            pk=mail_id, sent_at=None, next_attempt_at__lte=now, attempts__lt=GIVE_UP_AFTER
+        )
+        mail = waiting.select_for_update().first()
+        if mail is None:
+            return False
+        pause = timedelta(minutes=min(2**mail.attempts, 12 * 60))
+        waiting.update(attempts=F("attempts") + 1, next_attempt_at=now + pause)
+    return True
+
+
+def waiting_ids(limit: int = 200) -> list[int]:
+    """Mails that are due: those whose first attempt failed, or whose task was lost."""
+    due = OutgoingMail.objects.filter(
+        sent_at=None, next_attempt_at__lte=timezone.now(), attempts__lt=GIVE_UP_AFTER
+    )
+    return list(due.order_by("id").values_list("pk", flat=True)[:limit])

@@ -1,0 +1,85 @@
+"""Middleware of our own. All of it is async-capable, so that a stream never waits in a thread."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import sync_and_async_middleware
+
+from portal import problems
+from portal.refusals import Refusal
+
+Handler = Callable[[HttpRequest], Any]
+_SAFE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+
+
+def _both(get_response: Handler, before: Callable[[HttpRequest], None], after: Callable[[HttpRequest, HttpResponse], None]) -> Handler:
+    """One middleware from what to do before and after, sync or async as the next one is."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
+            before(request)
+            response: HttpResponse = await get_response(request)
+            after(request, response)
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        before(request)
+        response: HttpResponse = get_response(request)
+        after(request, response)
+        return response
+
+    return synchronous
+
+
+@sync_and_async_middleware
+def request_id(get_response: Handler) -> Handler:
+    """Give each request an id that every answer, refusal and log line carries."""
+
+    def before(request: HttpRequest) -> None:
+        given = request.headers.get("X-Request-Id", "")
+        request.request_id = given if _SAFE_ID.match(given) else secrets.token_hex(8)  # type: ignore[attr-defined]
+
+    def after(request: HttpRequest, response: HttpResponse) -> None:
+        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+
+    return _both(get_response, before, after)
+
+
+@sync_and_async_middleware
+def admin_csp(get_response: Handler) -> Handler:
+    """The admin's look (unfold) evaluates Alpine expressions and sets styles inline; only there is that allowed."""
+
+    def after(request: HttpRequest, response: HttpResponse) -> None:
+        if request.path.startswith("/admin/"):
+            response._csp_update = {  # type: ignore[attr-defined]
+                "script-src": ["'unsafe-eval'", "'unsafe-inline'"],
+                "style-src": ["'unsafe-inline'"],
+            }
+
+    return _both(get_response, lambda request: None, after)
+
+
+class RefusalMiddleware:
+    """Turn a refusal raised by a view into an answer that its reader understands."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return problems.respond(request, error) if isinstance(error, Refusal) else None
+
+

@@ -1,0 +1,106 @@
+"""How a refusal reaches its reader: problem+json for programs, a page for browsers, one line for curl."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from portal.refusals import Code, Refusal
+
+PROBLEM = "application/problem+json"
+
+
+def request_id(request: HttpRequest) -> str:
+    return getattr(request, "request_id", "-")
+
+
+def respond(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """Render the refusal in the form that the asker reads."""
+    if request.path.startswith("/api/") or PROBLEM in request.headers.get("Accept", ""):
+        response: HttpResponse = JsonResponse(
+            refusal.problem(request_id(request)), status=refusal.status, content_type=PROBLEM
+        )
+    elif "text/html" in request.headers.get("Accept", ""):
+        response = render(
+            request,
+            "refusal.html",
+            {"refusal": refusal, "request_id": request_id(request)},
+            status=refusal.status,
+        )
+    else:
+        response = HttpResponse(
+            refusal.line(request_id(request)),
+            status=refusal.status,
+            content_type="text/plain; charset=utf-8",
+        )
+    for name, value in refusal.headers.items():
+        response[name] = value
+    response["X-Error-Code"] = str(refusal.code)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def as_refusal(error: Exception) -> Refusal | None:
+    """What DRF and Django raise, in our words."""
+    match error:
+        case Refusal():
+            return error
+        case Http404() | exceptions.NotFound():
+            return Refusal(Code.NOT_FOUND, "Nothing is here, or nothing you may see.", "Check the address.")
+        case exceptions.NotAuthenticated():
+            return Refusal(
+                Code.NOT_SIGNED_IN,
+                "This needs a signed-in person or a token.",
+                "Send `Authorization: Bearer wb_…`; make a token on your account page.",
+                url="/account/tokens/",
+            )
+        case exceptions.AuthenticationFailed():
+            return Refusal(Code.NOT_SIGNED_IN, str(error.detail), "Make a new token on your account page.", url="/account/tokens/")
+        case exceptions.ValidationError():
+            return Refusal(
+                Code.INVALID, "Some fields do not fit.", "Mend the named fields and send again.",
+                fields=_fields(error.detail),
+            )
+        case exceptions.Throttled():
+            return Refusal(Code.QUOTA_EXHAUSTED, "Too many requests.", f"Try again in {error.wait or 60:.0f} s.")
+        case exceptions.ParseError():
+            return Refusal(Code.INVALID, str(error.detail), "Send valid JSON.")
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return Refusal(Code.NOT_ALLOWED, "Your role does not allow this.", "Ask a manager of this site.")
+    return None
+
+
+def _fields(detail: Any) -> dict[str, list[str]]:
+    if isinstance(detail, dict):
+        return {name: [str(line) for line in _flat(value)] for name, value in detail.items()}
+    return {"non_field_errors": [str(line) for line in _flat(detail)]}
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [line for inner in value.values() for line in _flat(inner)]
+    return [line for inner in value for line in _flat(inner)] if isinstance(value, list) else [value]
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: every error of the API is a problem."""
+    request = context["request"]._request
+    refusal = as_refusal(error)
+    if refusal is None:
+        if isinstance(error, exceptions.APIException):
+            return Response(
+                {"title": str(error.detail), "status": error.status_code, "code": Code.INVALID,
+                 "detail": str(error.detail), "request_id": request_id(request)},
+                status=error.status_code, content_type=PROBLEM,
+            )
+        return None
+    headers = {**refusal.headers, "X-Error-Code": str(refusal.code)}
+    if refusal.code == Code.NOT_SIGNED_IN:
+        headers["WWW-Authenticate"] = f'Bearer realm="{settings.BASE_URL}"'
+    return Response(
+        refusal.problem(request_id(request)), status=refusal.status, content_type=PROBLEM, headers=headers
+    )

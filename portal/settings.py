@@ -1,0 +1,269 @@
+"""Settings, read from the environment. A value that makes no sense stops the start; nothing is guessed.
+
+Every variable is named in `.env.example`. A secret may also be given as a file: `NAME_FILE=/run/secrets/x`.
+The defaults run from a bare checkout: SQLite, a directory as the store, mail written to files.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from portal.unfold import UNFOLD as UNFOLD
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+HOME = Path(env.str("WEIGHBRIDGE_HOME", str(BASE_DIR / "var"))).resolve()
+DEMO = env.bool("WEIGHBRIDGE_DEMO", False)
+DEBUG = env.bool("WEIGHBRIDGE_DEBUG", False)
+
+
+def _secret_key() -> str:
+    """The key from the environment, or one made on the first start and kept in HOME."""
+    if key := env.str("WEIGHBRIDGE_SECRET_KEY", ""):
+        if len(key) < 32:
+            raise ImproperlyConfigured("WEIGHBRIDGE_SECRET_KEY must have at least 32 characters.")
+        return key
+    path = HOME / "secret_key"
+    if not path.exists():
+        HOME.mkdir(parents=True, exist_ok=True)
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:  # another process of the same first start was quicker
+            return path.read_text().strip()
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = env.list("WEIGHBRIDGE_SECRET_KEY_FALLBACKS", default=[])
+
+BASE_URL = env.str("WEIGHBRIDGE_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+_base = urlsplit(BASE_URL)
+if _base.scheme not in ("http", "https") or not _base.hostname:
+    raise ImproperlyConfigured("WEIGHBRIDGE_BASE_URL must look like https://portal.example.org")
+SECURE = _base.scheme == "https"
+ALLOWED_HOSTS = env.list(
+    "WEIGHBRIDGE_ALLOWED_HOSTS", default=[_base.hostname, "localhost", "127.0.0.1", "[::1]"]
+)
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "portal.accounts",
+    "portal.catalog",
+    "portal.audit",
+    "portal.mail",
+    "portal",
+    "access_requests",
+    "distribution",
+    "inference_sandbox",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "rest_framework",
+    "drf_spectacular",
+    "django_countries",
+    "django_htmx",
+    "csp",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+]
+if DEMO:
+    INSTALLED_APPS.insert(0, "demo")
+
+MIDDLEWARE = [
+    "portal.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.middleware.admin_csp",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "portal.middleware.RefusalMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "portal" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "portal.context.site",
+            ],
+        },
+    },
+]
+
+# ---- Database ------------------------------------------------------------------------------------
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{HOME / 'weighbridge.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    HOME.mkdir(parents=True, exist_ok=True)
+    # IMMEDIATE: a transaction that will write takes the lock at its start and waits for it, instead of
+    # failing half-way with "database is locked" when it upgrades from reading to writing.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 0, "max_size": 8}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ---- Redis: broker, streams, cache ---------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
+CELERY_TIMEZONE = "UTC"
+
+# ---- Store of weights ----------------------------------------------------------------------------
+# `local:/path`, or `s3://bucket/prefix` with the endpoint and keys below.
+STORE_URL = env.str("WEIGHBRIDGE_STORE", f"local:{HOME / 'store'}")
+S3_ENDPOINT = env.str("WEIGHBRIDGE_S3_ENDPOINT", "")
+S3_PUBLIC_ENDPOINT = env.str("WEIGHBRIDGE_S3_PUBLIC_ENDPOINT", S3_ENDPOINT)
+S3_REGION = env.str("WEIGHBRIDGE_S3_REGION", "us-east-1")
+S3_ACCESS_KEY = env.str("WEIGHBRIDGE_S3_ACCESS_KEY", "")
+S3_SECRET_KEY = env.str("WEIGHBRIDGE_S3_SECRET_KEY", "")
+# With a proxy that knows X-Accel-Redirect: the internal location that maps to the local store.
+SENDFILE_LOCATION = env.str("WEIGHBRIDGE_SENDFILE_LOCATION", "")
+
+# ---- Sandbox -------------------------------------------------------------------------------------
+SANDBOX_DEVICE = env.str("WEIGHBRIDGE_DEVICE", "cpu")
+SANDBOX_DTYPE = env.str("WEIGHBRIDGE_DTYPE", "float32")
+if SANDBOX_DTYPE not in ("float32", "bfloat16"):
+    raise ImproperlyConfigured("WEIGHBRIDGE_DTYPE must be float32 or bfloat16.")
+SANDBOX_CONTEXT = env.int("WEIGHBRIDGE_CONTEXT", 2048)  # tokens, prompt and answer together
+SANDBOX_BATCH = env.int("WEIGHBRIDGE_BATCH", 8)  # requests in one running batch
+SANDBOX_MAX_TOKENS = env.int("WEIGHBRIDGE_MAX_TOKENS", 1024)  # of one answer
+SANDBOX_STREAM_SECONDS = env.int("WEIGHBRIDGE_STREAM_SECONDS", 86400)  # how long a stream can be read again
+SANDBOX_CACHE = Path(env.str("WEIGHBRIDGE_SANDBOX_CACHE", str(HOME / "sandbox-cache")))
+
+# ---- People --------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.Account"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_SIGNUP_FORM_CLASS = "portal.accounts.forms.SignupForm"
+ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+
+# ---- Mail ----------------------------------------------------------------------------------------
+MAIL_DIR = HOME / "mail"
+if mail_url := env.str("EMAIL_URL", ""):
+    vars().update(env.email_url_config(mail_url))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = MAIL_DIR
+DEFAULT_FROM_EMAIL = env.str("WEIGHBRIDGE_FROM_EMAIL", "Weighbridge <weighbridge@localhost>")
+
+# ---- Web -----------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = HOME / "media"
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+SECURE_HSTS_SECONDS = env.int("WEIGHBRIDGE_HSTS_SECONDS", 0)
+if env.bool("WEIGHBRIDGE_BEHIND_PROXY", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "portal.accounts.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "portal.problems.exception_handler",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Weighbridge",
+    "DESCRIPTION": "Apply for, download and prompt gated model releases.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("WEIGHBRIDGE_LOG_LEVEL", "INFO")},
+}

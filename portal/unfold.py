@@ -1,0 +1,59 @@
+"""The admin's look (django-unfold). Links are names, resolved lazily, so that no floor is imported."""
+
+from typing import Any
+
+from django.urls import reverse_lazy
+
+
+def _link(title: str, icon: str, name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Weighbridge",
+    "SITE_HEADER": "Weighbridge",
+    "SITE_SUBHEADER": "Review and release",
+    "SITE_SYMBOL": "balance",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": True,
+    "COLORS": {
+        "primary": {
+            "50": "#eef7f6", "100": "#d5ebe8", "200": "#aed7d2", "300": "#7dbcb5", "400": "#4d9c95",
+            "500": "#2f807a", "600": "#1f6763", "700": "#1b5350", "800": "#194341", "900": "#173937",
+            "950": "#082120",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Review",
+                "items": [
+                    _link("Applications", "inbox", "admin:access_requests_application_changelist"),
+                    _link("Grants", "key", "admin:access_requests_grant_changelist"),
+                ],
+            },
+            {
+                "title": "Release",
+                "items": [
+                    _link("Releases", "deployed_code", "admin:catalog_release_changelist"),
+                    _link("Families", "category", "admin:catalog_family_changelist"),
+                    _link("Licences", "gavel", "admin:catalog_licence_changelist"),
+                    _link("Forms", "list_alt", "admin:access_requests_form_changelist"),
+                    _link("Downloads", "download", "admin:distribution_download_changelist"),
+                    _link("Sandbox runs", "terminal", "admin:inference_sandbox_run_changelist"),
+                ],
+            },
+            {
+                "title": "People and record",
+                "items": [
+                    _link("People", "group", "admin:accounts_account_changelist"),
+                    _link("Audit log", "history", "admin:audit_event_changelist"),
+                    _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist"),
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,31 @@
+"""Every address of the site. The upper floors are named by strings alone."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from portal import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.home, name="home"),
+    path("healthz", views.health, name="health"),
+    path("", include("portal.catalog.urls")),
+    path("account/", include("portal.accounts.urls")),
+    path("account/", include("allauth.urls")),
+    path("applications/", include("access_requests.urls")),
+    path("", include("distribution.urls")),
+    path("sandbox/", include("inference_sandbox.urls")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/", include("portal.catalog.api_urls")),
+    path("api/v1/", include("portal.audit.api_urls")),
+    path("api/v1/", include("access_requests.api_urls")),
+    path("api/v1/", include("distribution.api_urls")),
+    path("api/v1/", include("inference_sandbox.api_urls")),
+]
+if settings.DEMO:
+    urlpatterns.append(path("demo/", include("demo.urls")))
+
+handler404 = "portal.views.not_found"
+handler500 = "portal.views.server_error"

@@ -1,0 +1,43 @@
+"""The home page, health, and the pages for what went wrong."""
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from portal import problems
+from portal.catalog import selectors
+from portal.refusals import Code, Refusal
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "home.html", {"families": selectors.families_with_releases()})
+
+
+def health(request: HttpRequest) -> JsonResponse:
+    """200 when this process can answer from its database; for the proxy and the supervisor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return JsonResponse({"status": "ok"})
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problems.respond(
+        request,
+        Refusal(
+            Code.NOT_FOUND,
+            "Nothing is here, or nothing that you may see.",
+            "Check the address, or start from the catalogue.",
+            url="/releases/",
+        ),
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return problems.respond(
+        request,
+        Refusal(
+            Code.UNAVAILABLE,
+            "Something broke on our side; it was logged.",
+            "Try again in a minute; if it stays, send us the request id.",
+        ),
+    )

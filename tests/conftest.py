@@ -1,0 +1,106 @@
+"""The three people of every test: alice applies, rita reviews, mallory should see nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.test import TransactionTestCase
+
+from portal.accounts.models import Account, Affiliation
+from portal.accounts.roles import Role
+from portal.audit import triggers
+from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from tests.people import person
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _audit_log_can_be_emptied_between_tests() -> Iterator[None]:
+    """A transactional test empties its tables; the triggers that forbid it are lifted for that moment only."""
+    original = TransactionTestCase._fixture_teardown
+
+    def teardown(self: TransactionTestCase) -> None:
+        with connection.schema_editor() as editor:
+            triggers.remove(None, editor)
+        try:
+            original(self)
+        finally:
+            with connection.schema_editor() as editor:
+                triggers.install(None, editor)
+
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
+    yield
+    TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if connection.vendor == "postgresql":
+        return
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL"))
+
+
+@pytest.fixture
+def alice(db: None) -> Account:
+    """Applies. She has an affiliation, as an application needs one."""
+    account = person("alice")
+    Affiliation.objects.create(
+        account=account,
+        category=Affiliation.Category.ACADEMIA,
+        institution="University of Testing",
+        country="NL",
+        position="PhD student",
+        web_page="https://testing.example/alice",
+    )
+    return account
+
+
+@pytest.fixture
+def rita(db: None) -> Account:
+    """Reviews."""
+    return person("rita", Role.REVIEWER)
+
+
+@pytest.fixture
+def second_reviewer(db: None) -> Account:
+    return person("sam", Role.REVIEWER)
+
+
+@pytest.fixture
+def manager(db: None) -> Account:
+    return person("mona", Role.MANAGER)
+
+
+@pytest.fixture
+def mallory(db: None) -> Account:
+    """Signed in, and should see nothing of the others'."""
+    return person("mallory")
+
+
+@pytest.fixture
+def licence(db: None) -> Licence:
+    licence = Licence.objects.create(slug="noncommercial", name="Noncommercial research licence")
+    LicenceVersion.objects.create(licence=licence, number=1, text="# For research\n\nNot for commerce.")
+    return licence
+
+
+@pytest.fixture
+def family(licence: Licence) -> Family:
+    return Family.objects.create(slug="llama", name="LLaMA", publisher="meta", licence=licence)
+
+
+@pytest.fixture
+def release(family: Family) -> Release:
+    """An announced release: applied for like any other; its weights are published by the test that needs them."""
+    return Release.objects.create(
+        family=family,
+        repo_id="meta/llama-7b",
+        slug="llama-7b",
+        name="LLaMA 7B",
+        parameters=6_738_415_616,
+        dimension=4096,
+        heads=32,
+        layers=32,
+        training_tokens=1_000_000_000_000,
+        model_parallel=1,
+    )

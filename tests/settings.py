@@ -1,0 +1,35 @@
+"""The settings of the tests: the real ones, in a folder of their own.
+
+Without DATABASE_URL and REDIS_URL the tests run on SQLite and on the embedded Redis server.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+from tests.embedded import start_redis
+
+_home = tempfile.mkdtemp(prefix="wb-home-")
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ["WEIGHBRIDGE_HOME"] = _home
+os.environ["WEIGHBRIDGE_BASE_URL"] = "http://testserver"
+os.environ["WEIGHBRIDGE_SECRET_KEY"] = "a key for tests alone, long enough to be accepted"
+os.environ.setdefault("WEIGHBRIDGE_LOG_LEVEL", "WARNING")
+for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
+    os.environ.pop(name, None)
+if not os.environ.get("REDIS_URL"):
+    os.environ["REDIS_URL"] = start_redis()
+
+from portal.settings import *  # noqa: E402, F403
+from portal.settings import DATABASES, STORAGES  # noqa: E402
+
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, not memory: threads of one test then see one database, as processes do.
+    DATABASES["default"]["TEST"] = {"NAME": f"{_home}/test.sqlite3"}
+else:
+    # A pool would hold connections open while the test database is dropped.
+    DATABASES["default"]["OPTIONS"].pop("pool", None)
