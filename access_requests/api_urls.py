@@ -1,5 +1,24 @@
 """Addresses of the REST face."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from access_requests import api
+
+urlpatterns = [
+    path("applications/", api.ApplicationList.as_view(), name="api-applications"),
+    path("applications/<int:pk>/", api.ApplicationDetail.as_view(), name="api-application"),
+    path("applications/<int:pk>/submit/", api.Submit.as_view(), name="api-application-submit"),
+    path(
+        "applications/<int:pk>/withdraw/", api.Withdraw.as_view(), name="api-application-withdraw"
+    ),
+    path("applications/<int:pk>/claim/", api.Claim.as_view(), name="api-application-claim"),
+    path("applications/<int:pk>/release/", api.Release.as_view(), name="api-application-release"),
+    path("applications/<int:pk>/return/", api.Return.as_view(), name="api-application-return"),
+    path("applications/<int:pk>/approve/", api.Approve.as_view(), name="api-application-approve"),
+    path("applications/<int:pk>/refuse/", api.Refuse.as_view(), name="api-application-refuse"),
+    path("grants/", api.GrantList.as_view(), name="api-grants"),
+    path("grants/<int:pk>/revoke/", api.Revoke.as_view(), name="api-grant-revoke"),
+    path("grants/<int:pk>/suspend/", api.Suspend.as_view(), name="api-grant-suspend"),
+    path("grants/<int:pk>/reinstate/", api.Reinstate.as_view(), name="api-grant-reinstate"),
+    path("grants/<int:pk>/accept_licence/", api.AcceptLicence.as_view(), name="api-grant-accept"),
+]

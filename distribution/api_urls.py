@@ -1,5 +1,10 @@
 """Addresses of the REST face."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from distribution import api
+
+urlpatterns = [
+    path("releases/<slug:slug>/files/", api.Files.as_view(), name="api-release-files"),
+    path("releases/<slug:slug>/links/", api.Links.as_view(), name="api-release-links"),
+]

@@ -8,7 +8,9 @@ from portal.catalog.models import Release
 
 
 class Revision(models.Model):
-    """An immutable set of files, named by the first 40 hex digits of the SHA-256 of its manifest."""
+    """An immutable set of files, named by the first 40 hex digits of the SHA-256 of its
+    manifest.
+    """
 
     class Layout(models.TextChoices):
         ORIGINAL = "original", "original LLaMA layout (params.json, consolidated.NN.pth)"
@@ -51,7 +53,9 @@ class Artifact(models.Model):
 
     class Meta:
         ordering = ("path",)
-        constraints = [models.UniqueConstraint(fields=["revision", "path"], name="one_artifact_per_path")]
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "path"], name="one_artifact_per_path")
+        ]
 
     def __str__(self) -> str:
         return self.path
@@ -69,14 +73,22 @@ class Download(models.Model):
         REDIRECTED = "redirected", "handed to the store"
         DENIED = "denied", "denied"
 
-    grant = models.ForeignKey(Grant, models.PROTECT, null=True, blank=True, related_name="downloads")
-    artifact = models.ForeignKey(Artifact, models.PROTECT, null=True, blank=True, related_name="downloads")
+    grant = models.ForeignKey(
+        Grant, models.PROTECT, null=True, blank=True, related_name="downloads"
+    )
+    artifact = models.ForeignKey(
+        Artifact, models.PROTECT, null=True, blank=True, related_name="downloads"
+    )
     outcome = models.CharField(max_length=10, choices=Outcome)
     code = models.CharField(max_length=30, blank=True, help_text="Why it was denied.")
     method = models.CharField(max_length=8)
     first_byte = models.BigIntegerField(null=True, blank=True)
-    bytes_asked = models.BigIntegerField(default=0, help_text="Length of the range that was asked for.")
-    bytes_sent = models.BigIntegerField(null=True, blank=True, help_text="Known where we serve the bytes ourselves.")
+    bytes_asked = models.BigIntegerField(
+        default=0, help_text="Length of the range that was asked for."
+    )
+    bytes_sent = models.BigIntegerField(
+        null=True, blank=True, help_text="Known where we serve the bytes ourselves."
+    )
     ip = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)
     request_id = models.CharField(max_length=64)

@@ -1,6 +1,12 @@
 """Addresses."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from distribution import views
 
 app_name = "distribution"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("releases/<slug:slug>/files/", views.files, name="files"),
+    path("releases/<slug:slug>/download.sh", views.script, name="script"),
+    path("download/<str:token>/<path:filename>", views.download, name="download"),
+]

@@ -1,5 +1,12 @@
-"""Addresses of the REST face."""
+"""Addresses of the sandbox's REST face."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from inference_sandbox import api
+
+urlpatterns = [
+    path("runs/", api.RunList.as_view(), name="api-runs"),
+    path("runs/<uuid:run_id>/", api.RunDetail.as_view(), name="api-run"),
+    path("runs/<uuid:run_id>/stream/", api.stream, name="api-run-stream"),
+    path("runs/<uuid:run_id>/cancel/", api.RunCancel.as_view(), name="api-run-cancel"),
+]

@@ -43,7 +43,9 @@ class Run(models.Model):
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_second = models.FloatField(null=True, blank=True)
-    engine = models.CharField(max_length=120, blank=True, help_text="Engine version, dtype and device.")
+    engine = models.CharField(
+        max_length=120, blank=True, help_text="Engine version, dtype and device."
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -62,3 +64,17 @@ class Run(models.Model):
     @property
     def is_over(self) -> bool:
         return self.status in (self.Status.FINISHED, self.Status.FAILED, self.Status.CANCELLED)
+
+    @property
+    def ending(self) -> str:
+        """The finish reason in words."""
+        return ENDINGS.get(self.finish_reason, "")
+
+
+ENDINGS = {
+    "stop": "The model ended its answer by itself.",
+    "length": "The answer reached its limit: the most tokens you asked for, or the context's end.",
+    "cancelled": "You cancelled it.",
+    "refused": "It was stopped: your grant does not open this release any more.",
+    "error": "Something went wrong on the worker.",
+}

@@ -57,6 +57,7 @@ CSRF_TRUSTED_ORIGINS = [BASE_URL]
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
+    "django.contrib.auth",  # before portal.accounts, whose admin takes Group off the menu
     "portal.accounts",
     "portal.catalog",
     "portal.audit",
@@ -76,7 +77,6 @@ INSTALLED_APPS = [
     "csp",
     "whitenoise.runserver_nostatic",
     "django.contrib.admin",
-    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
@@ -139,7 +139,11 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- Redis: broker, streams, cache ---------------------------------------------------------------
-REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The embedded server of `script/demo` writes its address here, so that `script/manage` finds it too.
+_embedded = HOME / "redis_url"
+REDIS_URL = env.str(
+    "REDIS_URL", _embedded.read_text().strip() if _embedded.exists() else "redis://127.0.0.1:6379/0"
+)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True

@@ -5,8 +5,14 @@ from typing import Any
 from django.urls import reverse_lazy
 
 
-def _link(title: str, icon: str, name: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+def _link(title: str, icon: str, name: str, who: str) -> dict[str, Any]:
+    """A line of the side bar, shown to those who may open it."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(name),
+        "permission": f"portal.accounts.roles.request_{who}",
+    }
 
 
 UNFOLD: dict[str, Any] = {
@@ -31,27 +37,27 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Review",
                 "items": [
-                    _link("Applications", "inbox", "admin:access_requests_application_changelist"),
-                    _link("Grants", "key", "admin:access_requests_grant_changelist"),
+                    _link("Applications", "inbox", "admin:access_requests_application_changelist", "reviewer"),
+                    _link("Grants", "key", "admin:access_requests_grant_changelist", "reviewer"),
                 ],
             },
             {
                 "title": "Release",
                 "items": [
-                    _link("Releases", "deployed_code", "admin:catalog_release_changelist"),
-                    _link("Families", "category", "admin:catalog_family_changelist"),
-                    _link("Licences", "gavel", "admin:catalog_licence_changelist"),
-                    _link("Forms", "list_alt", "admin:access_requests_form_changelist"),
-                    _link("Downloads", "download", "admin:distribution_download_changelist"),
-                    _link("Sandbox runs", "terminal", "admin:inference_sandbox_run_changelist"),
+                    _link("Releases", "deployed_code", "admin:catalog_release_changelist", "manager"),
+                    _link("Families", "category", "admin:catalog_family_changelist", "manager"),
+                    _link("Licences", "gavel", "admin:catalog_licence_changelist", "manager"),
+                    _link("Forms", "list_alt", "admin:access_requests_form_changelist", "manager"),
+                    _link("Downloads", "download", "admin:distribution_download_changelist", "manager"),
+                    _link("Sandbox runs", "terminal", "admin:inference_sandbox_run_changelist", "manager"),
                 ],
             },
             {
                 "title": "People and record",
                 "items": [
-                    _link("People", "group", "admin:accounts_account_changelist"),
-                    _link("Audit log", "history", "admin:audit_event_changelist"),
-                    _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist"),
+                    _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
+                    _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
+                    _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
                 ],
             },
         ],

@@ -2,15 +2,23 @@
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from portal import problems
+from portal.accounts.roles import is_reviewer
 from portal.catalog import selectors
 from portal.refusals import Code, Refusal
 
 
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", {"families": selectors.families_with_releases()})
+
+
+def desk(request: HttpRequest) -> HttpResponse:
+    """Where the admin begins: the queue for reviewers, the log for those who only audit."""
+    queue = is_reviewer(request.user) or not request.user.is_authenticated
+    name = "access_requests_application" if queue else "audit_event"
+    return redirect(f"admin:{name}_changelist")
 
 
 def health(request: HttpRequest) -> JsonResponse:

@@ -10,6 +10,7 @@ from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import Role
 from portal.audit import triggers
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from tests.live import site as site
 from tests.people import person
 
 

@@ -1,14 +1,12 @@
 from access_requests.models.application import (
-    OPEN_STATES,
-    QUEUE_STATES,
     Application,
     LicenceAcceptance,
     Message,
     Review,
-    State,
 )
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
+from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
 __all__ = [
     "OPEN_STATES",

@@ -5,27 +5,16 @@ from django.db import models
 from django.urls import reverse
 
 from access_requests.models.form import Form
+from access_requests.workflow import OPEN_STATES, State
 from portal.catalog.models import Family, LicenceVersion, Release
-
-
-class State(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    SUBMITTED = "submitted", "Waiting for a reviewer"
-    RETURNED = "returned", "Returned to you"
-    IN_REVIEW = "in_review", "In review"
-    APPROVED = "approved", "Approved"
-    REFUSED = "refused", "Refused"
-    WITHDRAWN = "withdrawn", "Withdrawn"
-
-
-OPEN_STATES = frozenset({State.DRAFT, State.SUBMITTED, State.RETURNED, State.IN_REVIEW})
-QUEUE_STATES = frozenset({State.SUBMITTED, State.IN_REVIEW})
 
 
 class LicenceAcceptance(models.Model):
     """A person typed their name under one licence text. Kept for ever; grants point to it."""
 
-    account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="acceptances")
+    account = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="acceptances"
+    )
     licence_version = models.ForeignKey(LicenceVersion, models.PROTECT, related_name="acceptances")
     typed_name = models.CharField(max_length=150)
     text_sha256 = models.CharField(max_length=64)
@@ -38,28 +27,46 @@ class LicenceAcceptance(models.Model):
 class Application(models.Model):
     """One person's request for releases of one family, decided case by case."""
 
-    applicant = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="applications")
+    applicant = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="applications"
+    )
     family = models.ForeignKey(Family, models.PROTECT, related_name="applications")
     form = models.ForeignKey(Form, models.PROTECT, related_name="applications")
     releases = models.ManyToManyField(Release, related_name="applications")
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     answers = models.JSONField(default=dict)
-    affiliation = models.JSONField(default=dict, help_text="The affiliation as it was when submitted.")
+    search_text = models.TextField(
+        blank=True,
+        help_text="Answers and institution as plain text: one search for every database.",
+    )
+    affiliation = models.JSONField(
+        default=dict, help_text="The affiliation as it was when submitted."
+    )
     acceptance = models.ForeignKey(
         LicenceAcceptance, models.PROTECT, null=True, blank=True, related_name="applications"
     )
     claimed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="claimed_applications"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="claimed_applications",
     )
     claimed_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="decided_applications"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="decided_applications",
     )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-    submitted_at = models.DateTimeField(null=True, blank=True, help_text="First submission; the age counts from it.")
+    submitted_at = models.DateTimeField(
+        null=True, blank=True, help_text="First submission; the age counts from it."
+    )
 
     class Meta:
         ordering = ("-id",)
@@ -76,13 +83,13 @@ class Application(models.Model):
     def __str__(self) -> str:
         return f"{self.reference} {self.family.name}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("access_requests:application", args=[self.pk])
+
     @property
     def reference(self) -> str:
         """What people quote in mails."""
         return f"WB-{self.pk:06d}"
-
-    def get_absolute_url(self) -> str:
-        return reverse("access_requests:application", args=[self.pk])
 
 
 class Review(models.Model):
@@ -94,6 +101,7 @@ class Review(models.Model):
         RETURNED = "returned", "returned for correction"
         APPROVED = "approved", "approved"
         REFUSED = "refused", "refused"
+        WITHDRAWN = "withdrawn", "withdrawn by the applicant"
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="reviews")
@@ -101,7 +109,9 @@ class Review(models.Model):
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.OPEN, blank=True)
     reason = models.TextField(blank=True, help_text="Told to the applicant.")
     note = models.TextField(blank=True, help_text="For reviewers only.")
-    evidence = models.JSONField(default=list, help_text="The evidence that was on screen at the decision.")
+    evidence = models.JSONField(
+        default=list, help_text="The evidence that was on screen at the decision."
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

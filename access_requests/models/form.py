@@ -8,7 +8,8 @@ from portal.catalog.models import Family
 class Form(models.Model):
     """One version of a family's questions; frozen as soon as an application answers it.
 
-    `questions` is a list of {key, label, type, required, help, max_length, choices}; the types are those
+    `questions` is a list of {key, label, type, required, help, max_length, choices}; the types are
+    those
     of `access_requests.forms.FIELD_TYPES`.
     """
 
@@ -19,7 +20,9 @@ class Form(models.Model):
 
     class Meta:
         ordering = ("family", "-version")
-        constraints = [models.UniqueConstraint(fields=["family", "version"], name="one_version_per_family")]
+        constraints = [
+            models.UniqueConstraint(fields=["family", "version"], name="one_version_per_family")
+        ]
 
     def __str__(self) -> str:
         return f"{self.family.name} form, version {self.version}"

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from access_requests.models.application import Application, LicenceAcceptance
+from access_requests.workflow import GrantStatus
 from portal.catalog.models import Release
 
 
@@ -13,16 +14,14 @@ class Tier(models.TextChoices):
 
 
 class Grant(models.Model):
-    """Who may use which release, under which accepted licence text, from when until when, at which tier.
+    """Who may use which release, under which accepted licence text, from when until when, at which
+    tier.
 
     Whether it opens a door NOW depends on time, licence and release too: ask `selectors.grant_for`,
     never the columns.
     """
 
-    class Status(models.TextChoices):
-        ACTIVE = "active", "active"
-        SUSPENDED = "suspended", "suspended"
-        REVOKED = "revoked", "revoked"
+    Status = GrantStatus
 
     account = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="grants")
     release = models.ForeignKey(Release, models.PROTECT, related_name="grants")
@@ -40,7 +39,9 @@ class Grant(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     expiry_recorded_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the sweep wrote down that it ended; it ended on time without it."
+        null=True,
+        blank=True,
+        help_text="When the sweep wrote down that it ended; it ended on time without it.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -86,7 +86,7 @@ def rotation_table(args: ModelArgs) -> Tensor:
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
     """Turn each pair (2i, 2i + 1) of [B, T, heads, D] by its position's angles [B, T, 1, D / 2]."""
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(heads.float().reshape(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
 
 
@@ -114,20 +114,18 @@ class Attention(nn.Module):
         self.wo = nn.Linear(args.dim, args.dim, bias=False)
 
     def forward(self, x: Tensor, rotation: Tensor, mask: Tensor, window: Window) -> Tensor:
+        rows, time, dim = x.shape
         queries, keys, values = (
-            linear(x).unflatten(-1, (-1, self.head_dim)) for linear in (self.wq, self.wk, self.wv)
+            linear(x).view(rows, time, -1, self.head_dim) for linear in (self.wq, self.wk, self.wv)
         )
         keys, values = window.update(self.layer, rotate(keys, rotation), values)
         # The R query heads that share a key head become R·T rows of one query matrix, so that
         # the cached keys are read in place and never repeated.
-        shape = (self.n_kv_heads, self.repeats)
-        queries = rotate(queries, rotation).unflatten(2, shape).permute(0, 2, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(
-            queries.flatten(2, 3), keys, values, attn_mask=mask
-        )  # [B, K, R·T, D]
-        mixed = mixed.unflatten(2, (self.repeats, -1)).permute(0, 3, 1, 2, 4)
-        out: Tensor = self.wo(mixed.flatten(2))
-        return out
+        split = (rows, time, self.n_kv_heads, self.repeats, self.head_dim)
+        queries = rotate(queries, rotation).view(split).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        mixed = mixed.view(rows, self.n_kv_heads, self.repeats, time, self.head_dim)
+        return self.wo(mixed.permute(0, 3, 1, 2, 4).reshape(rows, time, dim))
 
 
 class FeedForward(nn.Module):
@@ -138,8 +136,7 @@ class FeedForward(nn.Module):
         self.w3 = nn.Linear(args.dim, args.hidden_dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.w2(F.silu(self.w1(x)) * self.w3(x))
-        return out
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
 class Block(nn.Module):
@@ -152,8 +149,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotation: Tensor, mask: Tensor, window: Window) -> Tensor:
         x = x + self.attention(self.attention_norm(x), rotation, mask, window)
-        out: Tensor = x + self.feed_forward(self.ffn_norm(x))
-        return out
+        return x + self.feed_forward(self.ffn_norm(x))
 
 
 class Transformer(nn.Module):
@@ -174,8 +170,9 @@ class Transformer(nn.Module):
         """The model around these very tensors (no copy), ready to run where they are."""
         with torch.device("meta"):
             model = cls(args)
-        model.load_state_dict(dict(weights), strict=not args.tied, assign=True)
-        if args.tied:
+        shared = {"output.weight": weights["tok_embeddings.weight"]} if args.tied else {}
+        model.load_state_dict({**weights, **shared}, strict=True, assign=True)
+        if args.tied:  # assigning made two parameters of the one tensor
             model.output.weight = model.tok_embeddings.weight
         table = rotation_table(args).to(model.output.weight.device)
         model.register_buffer("rotations", table, persistent=False)
@@ -190,8 +187,7 @@ class Transformer(nn.Module):
         """
         rotation = self.rotations[positions].unsqueeze(2)
         mask = window.mask(self.args.n_heads // self.args.n_kv_heads)
-        x: Tensor = self.tok_embeddings(tokens)
+        x = self.tok_embeddings(tokens)
         for block in self.layers:
             x = block(x, rotation, mask, window)
-        logits: Tensor = self.output(self.norm(x[:, -1] if last_only else x))
-        return logits.float()
+        return self.output(self.norm(x[:, -1] if last_only else x)).float()

@@ -44,7 +44,7 @@ class Scheduler:
         return self._by_id.get(request_id)
 
     def admit(self) -> Request | None:
-        """Put the request that has waited longest into a free row; None if there is no such pair."""
+        """Give a free row to the request that has waited longest; None if either is lacking."""
         if not self.waiting or len(self.running) >= self.max_batch:
             return None
         request = self.waiting.popleft()

@@ -3,21 +3,49 @@
 from django import forms
 from django.http import HttpRequest
 
-from portal.accounts.models import Account, Affiliation
+from portal.accounts.models import Account, Affiliation, Scope
+from portal.audit.models import Verb
+from portal.audit.services import record
 
 
 class SignupForm(forms.Form):
     """What allauth asks beside e-mail and password."""
 
-    name = forms.CharField(label="Full name", max_length=150, help_text="As it should stand under a licence.")
+    name = forms.CharField(
+        label="Full name", max_length=150, help_text="As it should stand under a licence.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )  # fmt: skip
     field_order = ("name", "email", "password1", "password2")
 
     def signup(self, request: HttpRequest, user: Account) -> None:
         user.name = " ".join(self.cleaned_data["name"].split())
         user.save(update_fields=["name"])
+        record(Verb.ACCOUNT_SIGNED_UP, user, actor=user)
 
 
-class AffiliationForm(forms.ModelForm):  # type: ignore[type-arg]
+class NameForm(forms.ModelForm):
+    class Meta:
+        model = Account
+        fields = ("name",)
+        help_texts = {"name": "You accept licences by typing this name."}
+
+
+class AffiliationForm(forms.ModelForm):
     class Meta:
         model = Affiliation
         fields = ("category", "institution", "country", "position", "web_page", "orcid")
+        help_texts = {
+            "institution": "The one you do this research for. Independent researchers write their own name.",
+            "position": "For example: PhD student, research engineer, policy analyst.",
+            "orcid": "Sixteen digits: 0000-0000-0000-0000.",
+        }
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=80, help_text="Where you will use it, for example: laptop.")
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices,
+        widget=forms.CheckboxSelectMultiple,
+        initial=[Scope.READ, Scope.DOWNLOAD],
+        help_text="Give it no more than it needs.",
+    )

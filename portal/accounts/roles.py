@@ -5,6 +5,8 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 
+from django.http import HttpRequest
+
 from portal.accounts.models import Account
 
 
@@ -41,3 +43,15 @@ def is_manager(account: Account | AnonymousUser) -> bool:
 
 def is_auditor(account: Account | AnonymousUser) -> bool:
     return has_role(account, Role.AUDITOR, Role.MANAGER)
+
+
+def request_reviewer(request: HttpRequest) -> bool:
+    return is_reviewer(request.user)  # type: ignore[arg-type]
+
+
+def request_manager(request: HttpRequest) -> bool:
+    return is_manager(request.user)  # type: ignore[arg-type]
+
+
+def request_auditor(request: HttpRequest) -> bool:
+    return is_auditor(request.user)  # type: ignore[arg-type]

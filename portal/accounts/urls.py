@@ -1,6 +1,12 @@
-"""Addresses."""
+"""Addresses about oneself; allauth's stand beside them."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from portal.accounts import views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.profile, name="profile"),
+    path("tokens/", views.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke/", views.revoke_token, name="revoke_token"),
+]

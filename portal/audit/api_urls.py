@@ -1,5 +1,7 @@
-"""Addresses of the REST face."""
+"""Addresses of the audit log's REST face."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from portal.audit import api
+
+urlpatterns = [path("events/", api.EventList.as_view(), name="api-events")]

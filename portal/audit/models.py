@@ -4,7 +4,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
 
 class Verb(models.TextChoices):
@@ -53,7 +52,7 @@ class Event(models.Model):
     without touching the log. The database refuses UPDATE and DELETE (triggers.py).
     """
 
-    at = models.DateTimeField(default=timezone.now, db_index=True)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
     verb = models.CharField(max_length=40, choices=Verb)
     # No constraint in the database: deleting a person must never delete, nor need to change, an event.
     actor = models.ForeignKey(

@@ -1,5 +1,10 @@
-"""Addresses of the REST face."""
+"""Addresses of the catalogue's REST face."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from portal.catalog import api
+
+urlpatterns = [
+    path("releases/", api.ReleaseList.as_view(), name="api-releases"),
+    path("releases/<slug:slug>/", api.ReleaseDetail.as_view(), name="api-release"),
+]

@@ -1,0 +1,107 @@
+"""The filters of the queue."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from access_requests.models import QUEUE_STATES, Application, State
+from portal.accounts.models import Affiliation
+
+Choices = Iterable[tuple[str, str]]
+
+
+class StateFilter(SimpleListFilter):
+    """The queue when nothing else is chosen."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        seen = [state for state in State if state != State.DRAFT]
+        return [("all", "All"), *((state.value, state.label) for state in seen)]
+
+    def choices(self, changelist: ChangeList) -> Any:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "The queue"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
+        match self.value():
+            case None:
+                return queryset.filter(state__in=QUEUE_STATES)
+            case "all":
+                return queryset
+            case state:
+                return queryset.filter(state=state)
+
+
+class CategoryFilter(SimpleListFilter):
+    title = "category"
+    parameter_name = "category"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return [(one.value, one.label) for one in Affiliation.Category]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
+        category = self.value()
+        if not category or category not in Affiliation.Category.values:
+            return queryset
+        return queryset.filter(affiliation__category=Affiliation.Category(category).label)
+
+
+class ClaimFilter(SimpleListFilter):
+    title = "claim"
+    parameter_name = "claim"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return [("me", "Claimed by me"), ("nobody", "Unclaimed"), ("others", "Claimed by others")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
+        match self.value():
+            case "me":
+                return queryset.filter(claimed_by_id=request.user.pk)
+            case "nobody":
+                return queryset.filter(claimed_by=None)
+            case "others":
+                return queryset.exclude(claimed_by=None).exclude(claimed_by_id=request.user.pk)
+        return queryset
+
+
+class AgeFilter(SimpleListFilter):
+    title = "age"
+    parameter_name = "age"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return [(days, f"Older than {days} days") for days in ("3", "7", "14", "30")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
+        days = self.value()
+        if not days or days not in ("3", "7", "14", "30"):
+            return queryset
+        return queryset.filter(submitted_at__lt=timezone.now() - timedelta(days=int(days)))
+
+
+class RunningFilter(SimpleListFilter):
+    """Grants by the clock."""
+
+    title = "time"
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return [("running", "Running"), ("soon", "Ends within 30 days"), ("ended", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        now = timezone.now()
+        match self.value():
+            case "running":
+                return queryset.filter(ends_at__gt=now)
+            case "soon":
+                return queryset.filter(ends_at__gt=now, ends_at__lte=now + timedelta(days=30))
+            case "ended":
+                return queryset.filter(ends_at__lte=now)
+        return queryset

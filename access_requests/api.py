@@ -1,0 +1,308 @@
+"""Applications and grants over REST. Each act calls the service that the pages call."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access_requests import selectors, services
+from access_requests.models import Application, Grant, Tier
+from access_requests.serializers import (
+    ApplicationDetailSerializer,
+    ApplicationSerializer,
+    ApproveSerializer,
+    AskSerializer,
+    ChangeSerializer,
+    GrantSerializer,
+    NothingSerializer,
+    OptionalReasonSerializer,
+    ReasonSerializer,
+    ReturnSerializer,
+    SubmitSerializer,
+)
+from portal.accounts.models import Account, Scope
+from portal.accounts.permissions import HasScope
+from portal.accounts.roles import is_reviewer
+from portal.refusals import Code, Refusal
+
+
+def asker(request: Request) -> Account:
+    """The person that the session or token names; `HasScope` has let nobody else in."""
+    assert isinstance(request.user, Account)
+    return request.user
+
+
+def only_reviewers(account: Account) -> None:
+    if not is_reviewer(account):
+        raise Refusal(
+            Code.NOT_ALLOWED,
+            "This list is for reviewers.",
+            "Leave out the parameter to see your own.",
+        )
+
+
+def _detail(application: Application, request: Request, status_code: int = 200) -> Response:
+    found = selectors.application_for(asker(request), application.pk)
+    return Response(
+        ApplicationDetailSerializer(found, context={"request": request}).data, status=status_code
+    )
+
+
+class ApplicationList(generics.ListAPIView[Application]):
+    """My applications, newest first; with `?queue=1`, for reviewers, what waits for a decision,
+    oldest first.
+    """
+
+    permission_classes = (HasScope,)
+    scopes = {"GET": Scope.READ, "POST": Scope.APPLY}
+    serializer_class = ApplicationSerializer
+
+    def get_queryset(self) -> "QuerySet[Application]":
+        if getattr(self, "swagger_fake_view", False):
+            return Application.objects.none()
+        if self.request.query_params.get("queue") in (None, "", "0"):
+            return selectors.applications_of(asker(self.request))
+        only_reviewers(asker(self.request))
+        return selectors.review_queue()
+
+    @extend_schema(parameters=[OpenApiParameter("queue", bool, description="For reviewers.")])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        request=AskSerializer,
+        responses={201: ApplicationDetailSerializer, 200: ApplicationDetailSerializer},
+        description="Start a draft (201). If you have an open application of that family, "
+        "it is that one (200); your answers are saved to it as long as it may be changed.",
+    )
+    def post(self, request: Request) -> Response:
+        given = _valid(AskSerializer, request)
+        releases = selectors.releases_named(given["releases"])
+        actor = asker(request)
+        known = set(actor.applications.values_list("pk", flat=True))
+        made = services.start(actor=actor, releases=releases, answers=given.get("answers"))
+        return _detail(made, request, 200 if made.pk in known else status.HTTP_201_CREATED)
+
+
+class ApplicationDetail(APIView):
+    """One application: one's own, or for reviewers any that was submitted."""
+
+    permission_classes = (HasScope,)
+    scopes = {"GET": Scope.READ, "PATCH": Scope.APPLY}
+
+    @extend_schema(responses=ApplicationDetailSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        return _detail(selectors.application_for(asker(request), pk), request)
+
+    @extend_schema(
+        request=ChangeSerializer,
+        responses=ApplicationDetailSerializer,
+        description="Change a draft, or an application returned for correction. "
+        "What is left out stays.",
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        given = _valid(ChangeSerializer, request)
+        releases = selectors.releases_named(given["releases"]) if "releases" in given else None
+        services.save_draft(
+            pk, actor=asker(request), releases=releases, answers=given.get("answers")
+        )
+        return _detail(Application(pk=pk), request)
+
+
+def _valid(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+class Act(APIView):
+    """One act on one application."""
+
+    permission_classes = (HasScope,)
+    scope = Scope.REVIEW
+    input: type[serializers.Serializer] = NothingSerializer
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def perform(self, request: Request, pk: int) -> Response:
+        self.act(pk, asker(request), _valid(self.input, request))
+        return _detail(Application(pk=pk), request)
+
+
+class Submit(Act):
+    scope = Scope.APPLY
+    input = SubmitSerializer
+
+    @extend_schema(request=SubmitSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Submit, accepting the licence by your typed name."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.submit(
+            pk, actor=actor, typed_name=given["typed_name"], text_sha256=given.get("licence_sha256")
+        )
+
+
+class Withdraw(Act):
+    scope = Scope.APPLY
+
+    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Take the application back."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.withdraw(pk, actor=actor)
+
+
+class Claim(Act):
+    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Take it to review it."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.claim(pk, actor=actor)
+
+
+class Release(Act):
+    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Give a claim back."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.release(pk, actor=actor)
+
+
+class Return(Act):
+    input = ReturnSerializer
+
+    @extend_schema(request=ReturnSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Return it for correction."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.return_for_correction(pk, actor=actor, message=given["message"])
+
+
+class Approve(Act):
+    input = ApproveSerializer
+
+    @extend_schema(request=ApproveSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Approve it; the grants are open at once."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        names = given.get("releases")
+        services.decide(
+            pk,
+            actor=actor,
+            approve=True,
+            reason=given["reason"],
+            ends_at=given.get("ends_at"),
+            releases=None if names is None else selectors.releases_named(names),
+            tier=Tier(given["tier"]),
+        )
+
+
+class Refuse(Act):
+    input = ReasonSerializer
+
+    @extend_schema(request=ReasonSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Refuse it, with a reason."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.decide(pk, actor=actor, approve=False, reason=given["reason"])
+
+
+class GrantList(generics.ListAPIView[Grant]):
+    """My grants, newest first; with `?all=1`, for reviewers, everybody's."""
+
+    permission_classes = (HasScope,)
+    scope = Scope.READ
+    serializer_class = GrantSerializer
+
+    def get_queryset(self) -> "QuerySet[Grant]":
+        if getattr(self, "swagger_fake_view", False):
+            return Grant.objects.none()
+        if self.request.query_params.get("all") in (None, "", "0"):
+            return selectors.grants_of(asker(self.request))
+        only_reviewers(asker(self.request))
+        return selectors.all_grants()
+
+    @extend_schema(parameters=[OpenApiParameter("all", bool, description="For reviewers.")])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class GrantAct(APIView):
+    """One act on one grant."""
+
+    permission_classes = (HasScope,)
+    scope = Scope.REVIEW
+    input: type[serializers.Serializer] = ReasonSerializer
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def perform(self, request: Request, pk: int) -> Response:
+        self.act(pk, asker(request), _valid(self.input, request))
+        return Response(GrantSerializer(selectors.visible_grant(asker(request), pk)).data)
+
+
+class Revoke(GrantAct):
+    @extend_schema(request=ReasonSerializer, responses=GrantSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """End a grant for good (managers): the next use is refused."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.revoke(pk, actor=actor, reason=given["reason"])
+
+
+class Suspend(GrantAct):
+    @extend_schema(request=ReasonSerializer, responses=GrantSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Close a grant until it is reinstated (managers)."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.suspend(pk, actor=actor, reason=given["reason"])
+
+
+class Reinstate(GrantAct):
+    input = OptionalReasonSerializer
+
+    @extend_schema(request=OptionalReasonSerializer, responses=GrantSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Open a suspended grant again (managers)."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.reinstate(pk, actor=actor, reason=given["reason"])
+
+
+class AcceptLicence(GrantAct):
+    scope = Scope.APPLY
+    input = SubmitSerializer
+
+    @extend_schema(request=SubmitSerializer, responses=GrantSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Accept the new licence version for your grants, by your typed name."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.accept_licence(
+            pk, actor=actor, typed_name=given["typed_name"], text_sha256=given.get("licence_sha256")
+        )

@@ -1,0 +1,56 @@
+"""The only place where a question about access or visibility is asked."""
+
+from access_requests.selectors.applications import (
+    OnTheTable,
+    answers_on_the_table,
+    application_for,
+    applications_of,
+    current_form,
+    median_days_to_decision,
+    open_application,
+    queue_position,
+    releases_named,
+    review_queue,
+    role_in,
+    submitted,
+)
+from access_requests.selectors.doors import (
+    Standing,
+    acceptances_of,
+    all_grants,
+    check_grant,
+    grant_for,
+    grants_from,
+    grants_of,
+    standing_of,
+    usable_grants,
+    visible_grant,
+)
+from access_requests.selectors.next_step import NextStep, next_step
+
+__all__ = [
+    "NextStep",
+    "OnTheTable",
+    "Standing",
+    "acceptances_of",
+    "all_grants",
+    "answers_on_the_table",
+    "application_for",
+    "applications_of",
+    "check_grant",
+    "current_form",
+    "grant_for",
+    "grants_from",
+    "grants_of",
+    "median_days_to_decision",
+    "next_step",
+    "open_application",
+    "queue_position",
+    "releases_named",
+    "review_queue",
+    "role_in",
+    "standing_of",
+    "submitted",
+    "usable_grants",
+    "visible_grant",
+]

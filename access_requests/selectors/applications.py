@@ -1,0 +1,147 @@
+"""Reads of applications: who may see which, the queue, and how long it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import Http404
+from django.utils import timezone
+
+from access_requests.models import Application, Form
+from access_requests.questions import DEFAULT_QUESTIONS
+from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
+from portal.accounts import roles
+from portal.accounts.models import Account
+from portal.catalog.models import Family, Release
+from portal.refusals import Code, Refusal
+
+MEDIAN_DAYS = 90  # the window that the median looks back over
+MEDIAN_AT_LEAST = 5  # decisions; fewer say nothing
+
+
+def role_in(account: Account, application: Application) -> Role:
+    """What the person is to this application. An applicant is never its reviewer."""
+    if application.applicant_id == account.pk:
+        return Role.APPLICANT
+    if application.submitted_at is None or not roles.is_reviewer(account):
+        return Role.STRANGER
+    if application.claimed_by_id == account.pk:
+        return Role.CLAIMANT
+    return Role.MANAGER if roles.is_manager(account) else Role.REVIEWER
+
+
+def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]":
+    """With what every page and every answer of the API shows."""
+    releases = Prefetch("releases", queryset=Release.objects.select_related("family"))
+    return applications.select_related(
+        "applicant", "family", "family__licence", "form", "claimed_by", "decided_by"
+    ).prefetch_related(releases)
+
+
+def submitted() -> "QuerySet[Application]":
+    """What reviewers may know of: everything that was ever submitted.
+
+    A draft is its writer's own.
+    """
+    return with_parts(Application.objects.exclude(submitted_at=None))
+
+
+def applications_of(account: Account) -> "QuerySet[Application]":
+    """One's own, newest first."""
+    return with_parts(account.applications.all())
+
+
+def application_for(account: Account, pk: int) -> Application:
+    """One's own application, or for reviewers any that was submitted.
+
+    Raises Http404 for all others.
+    """
+    visible = Q(applicant=account)
+    if roles.is_reviewer(account):
+        visible |= Q(submitted_at__isnull=False)
+    found = with_parts(Application.objects.filter(visible)).filter(pk=pk).first()
+    if found is None:
+        raise Http404("no such application, or none that this person may know of")
+    return found
+
+
+@dataclass(frozen=True)
+class OnTheTable:
+    """The answers that a reviewer reads: never ones that the applicant is still typing."""
+
+    answers: Mapping[str, Any]
+    before: Mapping[str, Any] | None  # as they were when returned, once they came back corrected
+
+
+def answers_on_the_table(application: Application) -> OnTheTable:
+    returned = application.messages.last()
+    if returned is None:
+        return OnTheTable(application.answers, None)
+    if application.state in EDITABLE_STATES:
+        return OnTheTable(returned.answers_before, None)
+    return OnTheTable(application.answers, returned.answers_before)
+
+
+def open_application(account: Account, family: Family) -> Application | None:
+    """The one application of that family that is not decided yet."""
+    return account.applications.filter(family=family, state__in=OPEN_STATES).first()
+
+
+def review_queue() -> "QuerySet[Application]":
+    """What waits for a decision, oldest first."""
+    return submitted().filter(state__in=QUEUE_STATES).order_by("submitted_at", "id")
+
+
+def queue_position(application: Application) -> int | None:
+    """1 for the application that waits longest; None when it is not in the queue."""
+    if application.state not in QUEUE_STATES or application.submitted_at is None:
+        return None
+    at = application.submitted_at
+    before = Q(submitted_at__lt=at) | Q(submitted_at=at, pk__lt=application.pk)
+    return Application.objects.filter(before, state__in=QUEUE_STATES).count() + 1
+
+
+def median_days_to_decision() -> float | None:
+    """Days from first submission to decision, the median of the last 90 days; None if they were
+    too few.
+    """
+    decided = Application.objects.filter(
+        state__in=[State.APPROVED, State.REFUSED],
+        submitted_at__isnull=False,
+        decided_at__gte=timezone.now() - timedelta(days=MEDIAN_DAYS),
+    ).values_list("submitted_at", "decided_at")
+    seconds = [(end - start).total_seconds() for start, end in decided if start and end]
+    return median(seconds) / 86400 if len(seconds) >= MEDIAN_AT_LEAST else None
+
+
+def current_form(family: Family) -> Form:
+    """The newest form of the family; one with the default questions, not saved, when it has
+    none.
+    """
+    newest = family.forms.order_by("-version").first()
+    return newest or Form(family=family, version=1, questions=DEFAULT_QUESTIONS)
+
+
+def releases_named(names: list[str]) -> list[Release]:
+    """The releases of these slugs or repo ids.
+
+    Raises Refusal INVALID naming those that do not exist.
+    """
+    found = Release.objects.select_related("family").filter(
+        Q(slug__in=names) | Q(repo_id__in=names)
+    )
+    releases = list(found)
+    known = {name for release in releases for name in (release.slug, release.repo_id)}
+    if missing := [name for name in names if name not in known]:
+        text = f"There is no release {', '.join(missing)}."
+        raise Refusal(
+            Code.INVALID,
+            text,
+            "The catalogue lists what there is.",
+            url="/releases/",
+            fields={"releases": [text]},
+        )
+    return releases

@@ -1,0 +1,234 @@
+"""The one rule that every door asks: does this grant open this release, now, at this tier?"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404
+from django.urls import reverse
+from django.utils import timezone
+
+from access_requests.models import Application, Grant, LicenceAcceptance, Tier
+from access_requests.selectors.applications import open_application
+from portal.accounts import roles
+from portal.accounts.models import Account
+from portal.catalog.models import LicenceVersion, Release
+from portal.refusals import Code, Refusal
+
+_RANK = {Tier.TRY: 0, Tier.WEIGHTS: 1}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A grant as its holder sees it: what it is, and why it opens nothing now, if so."""
+
+    grant: Grant
+    refusal: Refusal | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.refusal is None
+
+
+def with_parts(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
+    """With all that the rule looks at, in a fixed number of queries."""
+    versions = Prefetch(
+        "release__family__licence__versions", queryset=LicenceVersion.objects.defer("text")
+    )
+    return (
+        grants.select_related(
+            "account", "release__family__licence", "acceptance__licence_version", "application"
+        )
+        .defer("acceptance__licence_version__text")
+        .prefetch_related(versions)
+    )
+
+
+def all_grants() -> "QuerySet[Grant]":
+    """For reviewers."""
+    return with_parts(Grant.objects.all())
+
+
+def grants_of(account: Account) -> "QuerySet[Grant]":
+    """Every grant the person ever had, newest first. Whether one is open: `standing_of`."""
+    return with_parts(account.grants.all())
+
+
+def grants_from(application: Application) -> "QuerySet[Grant]":
+    """The grants that stand on this application."""
+    return with_parts(application.grants.all())
+
+
+def acceptances_of(account: Account) -> "QuerySet[LicenceAcceptance]":
+    """The licence texts that the person accepted, newest first."""
+    return account.acceptances.select_related("licence_version__licence").order_by("-accepted_at")
+
+
+def visible_grant(account: Account, pk: int) -> Grant:
+    """One's own grant, or for reviewers any. Raises Http404 for all others."""
+    visible = Grant.objects.all() if roles.is_reviewer(account) else account.grants.all()
+    found = with_parts(visible).filter(pk=pk).first()
+    if found is None:
+        raise Http404("no such grant, or none that this person may know of")
+    return found
+
+
+def usable_grants(account: Account) -> list[Grant]:
+    """The grants that open at least the sandbox now."""
+    return [grant for grant in grants_of(account) if standing_of(grant).is_open]
+
+
+def standing_of(grant: Grant, *, tier: Tier = Tier.TRY) -> Standing:
+    """`check_grant` as a value."""
+    try:
+        check_grant(grant, tier=tier)
+    except Refusal as refusal:
+        return Standing(grant, refusal)
+    return Standing(grant, None)
+
+
+def grant_for(
+    account: Account | AnonymousUser, release: Release, *, tier: Tier = Tier.TRY
+) -> Grant:
+    """The grant that opens `release` for `account` now. Raises Refusal with the precise cause."""
+    if not isinstance(account, Account):
+        raise Refusal(
+            Code.NOT_SIGNED_IN,
+            f"{release.name} is open to people with a grant, and we do not know who you are.",
+            "Sign in, or send a token.",
+            url=f"{reverse('account_login')}?next={release.get_absolute_url()}",
+        )
+    refusals: list[Refusal] = []
+    for grant in grants_of(account).filter(release=release):
+        try:
+            check_grant(grant, tier=tier)
+        except Refusal as refusal:
+            refusals.append(refusal)
+        else:
+            return grant
+    raise refusals[0] if refusals else _no_grant(account, release)
+
+
+def check_grant(grant: Grant, *, tier: Tier) -> None:
+    """Return when the grant opens its release now at `tier`; else raise Refusal with the precise
+    cause.
+    """
+    now = timezone.now()
+    release = grant.release
+    _check_holder(grant)
+    _check_status(grant)
+    if release.status == Release.Status.WITHDRAWN:
+        raise _withdrawn(release)
+    if grant.ends_at <= now:
+        raise Refusal(
+            Code.EXPIRED,
+            f"Your grant for {release.name} ended on {grant.ends_at:%-d %B %Y}.",
+            "Apply again: your old answers are a good start.",
+            since=grant.ends_at,
+            url=_apply_url(release),
+        )
+    if grant.starts_at > now:
+        raise Refusal(
+            Code.NOT_GRANTED,
+            f"Your grant for {release.name} begins on {grant.starts_at:%-d %B %Y}.",
+            "Come back on that day.",
+        )
+    if (since := licence_closed_since(grant)) and since <= now:
+        raise Refusal(
+            Code.LICENCE_CHANGED,
+            f"The licence of {release.name} has a new version that you have not accepted.",
+            "Read and accept it; your grant then opens again at once.",
+            since=since,
+            url=reverse("access_requests:accept", args=[grant.pk]),
+        )
+    if _RANK[tier] > _RANK[Tier(grant.tier)]:
+        raise Refusal(
+            Code.TIER_TOO_LOW,
+            f"Your grant for {release.name} covers the sandbox, not the weights themselves.",
+            "Apply for the weights, and say what you need them for.",
+            url=_apply_url(release),
+        )
+
+
+def _check_holder(grant: Grant) -> None:
+    if not grant.account.is_active:
+        raise Refusal(
+            Code.SUSPENDED,
+            "The account that holds this grant is closed.",
+            "Ask a manager of this site to open it.",
+        )
+
+
+def _check_status(grant: Grant) -> None:
+    name = grant.release.name
+    reason = f" Reason: {grant.status_reason}" if grant.status_reason else ""
+    if grant.status == Grant.Status.REVOKED:
+        raise Refusal(
+            Code.REVOKED,
+            f"Your grant for {name} was revoked.{reason}",
+            "If the reason is mistaken, answer the mail about it; if it is mended, apply again.",
+            since=grant.status_changed_at,
+            url=_apply_url(grant.release),
+        )
+    if grant.status == Grant.Status.SUSPENDED:
+        raise Refusal(
+            Code.SUSPENDED,
+            f"Your grant for {name} is suspended.{reason}",
+            "Answer the mail about it; a manager can lift the suspension.",
+            since=grant.status_changed_at,
+            url=reverse("access_requests:mine"),
+        )
+
+
+def licence_closed_since(grant: Grant) -> datetime | None:
+    """From when a newer licence version closes this grant (maybe in the future); None when none
+    does.
+    """
+    accepted = grant.acceptance.licence_version
+    licence = grant.release.family.licence
+    if accepted.licence_id != licence.pk:  # the family came under another licence
+        versions = [v.published_at for v in licence.versions.all()]
+        return min(versions, default=None)
+    closings = []
+    for version in licence.versions.all():
+        if version.number <= accepted.number or version.published_at > timezone.now():
+            continue
+        if version.standing_grants == LicenceVersion.Standing.SUSPEND:
+            closings.append(version.published_at)
+        elif version.standing_grants == LicenceVersion.Standing.REACCEPT:
+            closings.append(version.published_at + timedelta(days=version.reaccept_days))
+    return min(closings, default=None)
+
+
+def _withdrawn(release: Release) -> Refusal:
+    return Refusal(
+        Code.WITHDRAWN,
+        f"{release.name} was withdrawn by its publisher and is not given out any more.",
+        "See the catalogue for other releases of the family.",
+        url=reverse("catalog:releases"),
+    )
+
+
+def _no_grant(account: Account, release: Release) -> Refusal:
+    if release.status == Release.Status.WITHDRAWN:
+        return _withdrawn(release)
+    running = open_application(account, release.family)
+    if running is None:
+        return Refusal(
+            Code.NOT_GRANTED,
+            f"You have no grant for {release.name}.",
+            "Apply for it; the form takes about ten minutes.",
+            url=_apply_url(release),
+        )
+    return Refusal(
+        Code.NOT_GRANTED,
+        f"You have no grant for {release.name} yet: application {running.reference} is "
+        f"“{running.get_state_display()}”.",
+        "See your application for what happens next.",
+        url=running.get_absolute_url(),
+    )
+
+
+def _apply_url(release: Release) -> str:
+    return f"{reverse('access_requests:apply', args=[release.family.slug])}?release={release.slug}"

@@ -1,0 +1,216 @@
+"""What the REST face takes and gives."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from access_requests import evidence, selectors
+from access_requests.models import Application, Grant, Message, State, Tier
+from portal.accounts.models import Account
+from portal.catalog.models import Release
+
+
+class PersonSerializer(serializers.ModelSerializer[Account]):
+    class Meta:
+        model = Account
+        fields = ("id", "name", "email")
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    class Meta:
+        model = Message
+        fields = ("id", "body", "created_at")
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """One piece of evidence: it advises, a person decides."""
+
+    key = serializers.CharField()
+    # These names hide attributes of Field; the declared fields are what serializes.
+    label = serializers.CharField()  # type: ignore[assignment]
+    source = serializers.CharField()  # type: ignore[assignment]
+    result = serializers.ChoiceField(choices=["supports", "attention", "neutral"])
+    finding = serializers.CharField()
+    limits = serializers.CharField()
+    at = serializers.CharField()
+
+
+class DeskSerializer(serializers.Serializer[Any]):
+    """What reviewers see beside an application."""
+
+    claimed_by = PersonSerializer(allow_null=True)
+    claimed_at = serializers.DateTimeField(allow_null=True)
+    decided_by = PersonSerializer(allow_null=True)
+    evidence = CheckSerializer(many=True)
+
+
+class ApplicationSerializer(serializers.ModelSerializer[Application]):
+    applicant = PersonSerializer(read_only=True)
+    family = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    releases = serializers.SlugRelatedField[Any](slug_field="slug", many=True, read_only=True)
+    state = serializers.ChoiceField(choices=State.choices)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    is_claimed = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Application
+        fields: tuple[str, ...] = (
+            "id",
+            "reference",
+            "state",
+            "applicant",
+            "family",
+            "releases",
+            "created_at",
+            "submitted_at",
+            "is_claimed",
+            "decided_at",
+            "decision_reason",
+            "url",
+        )
+
+    def get_is_claimed(self, application: Application) -> bool:
+        return application.claimed_by_id is not None
+
+
+class ApplicationDetailSerializer(ApplicationSerializer):
+    questions = serializers.JSONField(source="form.questions", read_only=True)
+    answers = serializers.SerializerMethodField()
+    messages = MessageSerializer(many=True, read_only=True)
+    grants = serializers.PrimaryKeyRelatedField[Any](many=True, read_only=True)
+    queue_position = serializers.SerializerMethodField()
+    review = serializers.SerializerMethodField()
+
+    class Meta(ApplicationSerializer.Meta):
+        fields = (
+            *ApplicationSerializer.Meta.fields,
+            "questions",
+            "answers",
+            "affiliation",
+            "messages",
+            "grants",
+            "queue_position",
+            "review",
+        )
+
+    def get_answers(self, application: Application) -> dict[str, Any]:
+        """One's own as written; for reviewers, never what is still being typed."""
+        if self.context["request"].user.pk == application.applicant_id:
+            return application.answers
+        return dict(selectors.answers_on_the_table(application).answers)
+
+    def get_queue_position(self, application: Application) -> int | None:
+        return selectors.queue_position(application)
+
+    @extend_schema_field(DeskSerializer(allow_null=True))
+    def get_review(self, application: Application) -> dict[str, Any] | None:
+        """For reviewers; null for the applicant."""
+        if self.context["request"].user.pk == application.applicant_id:
+            return None
+        return dict(DeskSerializer(_Desk(application)).data)
+
+
+class _Desk:
+    """The application as `DeskSerializer` reads it."""
+
+    def __init__(self, application: Application) -> None:
+        self.claimed_by = application.claimed_by
+        self.claimed_at = application.claimed_at
+        self.decided_by = application.decided_by
+        self.evidence = evidence.gather(application)
+
+
+class AskSerializer(serializers.Serializer[Any]):
+    releases = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        allow_empty=False,
+        max_length=100,
+        help_text="Slugs or repo ids, all of one family.",
+    )
+    answers = serializers.JSONField(required=False, help_text="An object: question key to answer.")
+
+
+class ChangeSerializer(AskSerializer):
+    releases = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        allow_empty=False,
+        max_length=100,
+        required=False,
+    )
+
+
+class SubmitSerializer(serializers.Serializer[Any]):
+    typed_name = serializers.CharField(
+        max_length=150, help_text="Your account's name: by typing it you accept the licence."
+    )
+    licence_sha256 = serializers.CharField(
+        max_length=64,
+        required=False,
+        help_text="The digest of the text that you read; refused when it is not the current one.",
+    )
+
+
+class ReturnSerializer(serializers.Serializer[Any]):
+    message = serializers.CharField(max_length=4000, help_text="What has to be mended.")
+
+
+class ApproveSerializer(serializers.Serializer[Any]):
+    releases = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        required=False,
+        help_text="Some of those asked for; all of them if left out.",
+    )
+    tier = serializers.ChoiceField(choices=Tier.choices, default=Tier.WEIGHTS)
+    ends_at = serializers.DateTimeField(required=False, help_text="A year from now if left out.")
+    reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=4000, help_text="Told to the person.")
+
+
+class OptionalReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class NothingSerializer(serializers.Serializer[Any]):
+    """No body."""
+
+
+class GrantSerializer(serializers.ModelSerializer[Grant]):
+    account = serializers.IntegerField(source="account_id", read_only=True)
+    release = serializers.SlugRelatedField[Release](slug_field="slug", read_only=True)
+    application = serializers.IntegerField(source="application_id", read_only=True, allow_null=True)
+    licence_version = serializers.IntegerField(
+        source="acceptance.licence_version.number", read_only=True
+    )
+    status = serializers.CharField(read_only=True, help_text="active, suspended or revoked")
+    is_open = serializers.SerializerMethodField()
+    refusal = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Grant
+        fields = (
+            "id",
+            "account",
+            "release",
+            "application",
+            "tier",
+            "status",
+            "status_reason",
+            "starts_at",
+            "ends_at",
+            "licence_version",
+            "is_open",
+            "refusal",
+        )
+
+    def get_is_open(self, grant: Grant) -> bool:
+        """Whether it opens at least the sandbox now."""
+        return selectors.standing_of(grant).is_open
+
+    def get_refusal(self, grant: Grant) -> str | None:
+        """The code of what keeps it shut; null when it is open."""
+        refusal = selectors.standing_of(grant).refusal
+        return str(refusal.code) if refusal else None

@@ -1,0 +1,224 @@
+"""What becomes of grants: issued with a decision, revoked, suspended, reinstated, re-accepted,
+ended.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from access_requests.models import Application, Grant, Tier
+from access_requests.services.acts import (
+    act_on_grant,
+    locked_grant,
+    no_such_grant,
+    recorded,
+    required_text,
+)
+from access_requests.services.licences import accept
+from access_requests.workflow import GrantAction
+from portal.accounts.models import Account
+from portal.audit.models import Verb
+from portal.audit.services import record
+from portal.catalog.models import Release
+from portal.mail.services import send
+from portal.refusals import Code, Refusal
+
+
+def bring_grants(
+    application: Application,
+    releases: Iterable[Release],
+    *,
+    tier: Tier,
+    ends_at: datetime,
+    actor: Account,
+) -> None:
+    """Bring the applicant's grants to what the approval says, inside the caller's transaction.
+
+    Should-be minus is becomes new grants. Where one still runs its terms become the new ones, so
+    that
+    there is never a second door beside it; a suspension stays, for lifting it is a manager's act.
+    """
+    now = timezone.now()
+    wanted = {release.pk: release for release in releases}
+    running = {
+        grant.release_id: grant
+        for grant in Grant.objects.select_for_update()
+        .filter(account=application.applicant, release__in=wanted, ends_at__gt=now)
+        .exclude(status=Grant.Status.REVOKED)
+    }
+    record(
+        Verb.APPLICATION_APPROVED,
+        application,
+        actor=actor,
+        tier=str(tier),
+        ends_at=ends_at.isoformat(),
+        releases=[release.repo_id for release in wanted.values()],
+    )
+    for key in wanted.keys() - running.keys():
+        _issue(application, wanted[key], tier=tier, ends_at=ends_at, actor=actor)
+    for grant in running.values():
+        _renew(grant, application, tier=tier, ends_at=ends_at, actor=actor)
+
+
+def _issue(
+    application: Application, release: Release, *, tier: Tier, ends_at: datetime, actor: Account
+) -> None:
+    assert application.acceptance is not None, (
+        "an application is submitted with an accepted licence"
+    )
+    grant = Grant.objects.create(
+        account=application.applicant,
+        release=release,
+        application=application,
+        acceptance=application.acceptance,
+        tier=tier,
+        starts_at=timezone.now(),
+        ends_at=ends_at,
+    )
+    record(
+        Verb.GRANT_ISSUED,
+        grant,
+        actor=actor,
+        account=application.applicant_id,
+        release=release.repo_id,
+        application=application.pk,
+        tier=str(tier),
+        ends_at=ends_at.isoformat(),
+    )
+
+
+def _renew(
+    grant: Grant, application: Application, *, tier: Tier, ends_at: datetime, actor: Account
+) -> None:
+    assert application.acceptance is not None
+    before = {
+        "tier": grant.tier,
+        "ends_at": grant.ends_at.isoformat(),
+        "application": grant.application_id,
+    }
+    grant.tier, grant.ends_at = tier, ends_at
+    grant.application, grant.acceptance = application, application.acceptance
+    grant.save(update_fields=["tier", "ends_at", "application", "acceptance"])
+    record(
+        Verb.GRANT_RENEWED,
+        grant,
+        actor=actor,
+        application=application.pk,
+        tier=str(tier),
+        ends_at=ends_at.isoformat(),
+        before=before,
+    )
+
+
+def revoke(grant_id: int, *, actor: Account, reason: str) -> Grant:
+    """End a grant for good: every door asks it at each use, so the next use is refused.
+
+    Managers only.
+    """
+    with act_on_grant(grant_id, GrantAction.REVOKE, actor=actor) as (grant, to):
+        reason = required_text(
+            reason, field="reason", why="A revocation needs a reason, told to the holder."
+        )
+        _change_status(grant, to, actor, reason)
+        record(Verb.GRANT_REVOKED, grant, actor=actor, account=grant.account_id)
+        send("grant_revoked", to=grant.account, grant=grant)
+    return grant
+
+
+def suspend(grant_id: int, *, actor: Account, reason: str) -> Grant:
+    """Close a grant until it is reinstated. Managers only."""
+    with act_on_grant(grant_id, GrantAction.SUSPEND, actor=actor) as (grant, to):
+        reason = required_text(
+            reason, field="reason", why="A suspension needs a reason, told to the holder."
+        )
+        _change_status(grant, to, actor, reason)
+        record(Verb.GRANT_SUSPENDED, grant, actor=actor, account=grant.account_id)
+        send("grant_suspended", to=grant.account, grant=grant)
+    return grant
+
+
+def reinstate(grant_id: int, *, actor: Account, reason: str = "") -> Grant:
+    """Open a suspended grant again. Managers only, and not one's own."""
+    with act_on_grant(grant_id, GrantAction.REINSTATE, actor=actor) as (grant, to):
+        _change_status(grant, to, actor, reason.strip())
+        record(Verb.GRANT_REINSTATED, grant, actor=actor, account=grant.account_id)
+        send("grant_reinstated", to=grant.account, grant=grant)
+    return grant
+
+
+def _change_status(grant: Grant, to: str, actor: Account, reason: str) -> None:
+    grant.status = to
+    grant.status_reason = reason
+    grant.status_changed_at = timezone.now()
+    grant.status_changed_by = actor
+    grant.save(update_fields=["status", "status_reason", "status_changed_at", "status_changed_by"])
+
+
+def accept_licence(
+    grant_id: int, *, actor: Account, typed_name: str, text_sha256: str | None = None
+) -> Grant:
+    """Accept the current licence text for a grant, and with it for one's other grants under that
+    licence.
+
+    Raises Refusal: NOT_FOUND (another's grant), REVOKED, WRONG_STATE (accepted already), INVALID,
+    LICENCE_CHANGED.
+    """
+    with recorded(Grant(pk=grant_id), "accept_licence", actor=actor):
+        grant = locked_grant(grant_id)
+        if grant.account_id != actor.pk:
+            raise no_such_grant()
+        current = grant.release.family.licence.current
+        if grant.status == Grant.Status.REVOKED:
+            raise Refusal(
+                Code.REVOKED,
+                "This grant was revoked; accepting a licence does not open it again.",
+                "Apply again.",
+                since=grant.status_changed_at,
+            )
+        if grant.acceptance.licence_version_id == current.pk:
+            raise Refusal(
+                Code.WRONG_STATE,
+                "You have accepted the current version already.",
+                "Nothing is left to do here.",
+                since=grant.acceptance.accepted_at,
+                url=reverse("access_requests:mine"),
+            )
+        grant.acceptance = accept(
+            current, actor=actor, typed_name=typed_name, text_sha256=text_sha256
+        )
+        _under_licence(grant).update(acceptance=grant.acceptance)
+    return grant
+
+
+def _under_licence(grant: Grant) -> "QuerySet[Grant]":
+    licence = grant.release.family.licence
+    standing = Grant.objects.exclude(status=Grant.Status.REVOKED)
+    return standing.filter(account=grant.account, release__family__licence=licence)
+
+
+def expire_grants() -> int:
+    """Write down which grants ended, and tell their holders; say how many. It closes nothing.
+
+    A grant ends by the clock alone, at every door, whether or not this sweep runs.
+    """
+    ended = Grant.objects.filter(
+        ends_at__lte=timezone.now(), expiry_recorded_at=None, status=Grant.Status.ACTIVE
+    )
+    return sum(
+        _record_expiry(pk) for pk in ended.order_by("ends_at").values_list("pk", flat=True)[:500]
+    )
+
+
+@transaction.atomic
+def _record_expiry(grant_id: int) -> bool:
+    grant = locked_grant(grant_id)
+    if grant.expiry_recorded_at or grant.ends_at > timezone.now():
+        return False  # another sweep, or a renewal, was quicker
+    grant.expiry_recorded_at = timezone.now()
+    grant.save(update_fields=["expiry_recorded_at"])
+    send("grant_ended", to=grant.account, grant=grant)
+    return True

@@ -1,0 +1,244 @@
+"""The applicant's pages. They hold no rule: each calls a service or a selector."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_POST
+
+from access_requests import selectors, services, words
+from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
+from access_requests.models import Application, Form, State
+from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
+from portal.accounts.models import Affiliation
+from portal.accounts.views import person
+from portal.catalog.models import Family, Release
+from portal.refusals import Code, Refusal
+
+
+@login_required
+@require_GET
+def mine(request: HttpRequest) -> HttpResponse:
+    """My access: applications, grants, and the licence texts accepted."""
+    account = person(request)
+    context = {
+        "applications": [
+            (one, words.TAGS[State(one.state)]) for one in selectors.applications_of(account)
+        ],
+        "standings": [selectors.standing_of(grant) for grant in selectors.grants_of(account)],
+        "acceptances": selectors.acceptances_of(account),
+    }
+    return render(request, "access_requests/mine.html", context)
+
+
+@login_required
+def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
+    """The family's questions; the first save makes the draft."""
+    account = person(request)
+    family = get_object_or_404(Family.objects.select_related("licence"), slug=family_slug)
+    if request.method == "POST":
+        form, chosen = _bound(request, family, selectors.current_form(family))
+        if form.is_valid() and chosen.is_valid():
+            saved = services.start(
+                actor=account, releases=chosen.cleaned_data["releases"], answers=form.cleaned_data
+            )
+            return _after_saving(request, saved)
+        return _questions(request, family, form, chosen, status=422)
+    if running := selectors.open_application(account, family):
+        if running.state in EDITABLE_STATES:
+            return redirect("access_requests:edit", running.pk)
+        messages.info(request, f"You have an open application for {family.name}; this is it.")
+        return redirect(running)
+    if not Affiliation.objects.filter(account=account).exists():
+        messages.info(request, "First say who you are; then the questions follow.")
+        return redirect(
+            f"{reverse('accounts:profile')}?{urlencode({'next': request.get_full_path()})}"
+        )
+    initial = Release.objects.filter(family=family, slug__in=request.GET.getlist("release"))
+    form = AnswersForm(selectors.current_form(family), strict=False, prefix="answers")
+    return _questions(request, family, form, ReleasesForm(family, initial={"releases": initial}))
+
+
+@login_required
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """The answers of a draft, or of an application returned for correction."""
+    found = _own(request, pk)
+    if found.state not in EDITABLE_STATES:
+        messages.info(
+            request, f"{found.reference} can no longer be changed; this is where it stands."
+        )
+        return redirect(found)
+    if request.method == "POST":
+        form, chosen = _bound(request, found.family, found.form)
+        if form.is_valid() and chosen.is_valid():
+            saved = services.save_draft(
+                found.pk,
+                actor=person(request),
+                releases=chosen.cleaned_data["releases"],
+                answers=form.cleaned_data,
+            )
+            return _after_saving(request, saved)
+        return _questions(request, found.family, form, chosen, application=found, status=422)
+    form = AnswersForm(found.form, strict=False, prefix="answers", initial=found.answers)
+    chosen = ReleasesForm(found.family, initial={"releases": found.releases.all()})
+    return _questions(request, found.family, form, chosen, application=found)
+
+
+def _own(request: HttpRequest, pk: int) -> Application:
+    """One's own application; another's is not found, whoever asks."""
+    found = selectors.application_for(person(request), pk)
+    if found.applicant_id != person(request).pk:
+        raise Http404("another person's application")
+    return found
+
+
+def _bound(request: HttpRequest, family: Family, form: Form) -> tuple[AnswersForm, ReleasesForm]:
+    answers = AnswersForm(form, request.POST, strict=False, prefix="answers")
+    return answers, ReleasesForm(family, request.POST)
+
+
+def _after_saving(request: HttpRequest, application: Application) -> HttpResponse:
+    if getattr(request, "htmx", False):
+        return _saved(request)
+    if application.state not in EDITABLE_STATES:  # it was submitted in another tab meanwhile
+        messages.warning(
+            request,
+            "This application is already submitted; what you typed now was not added to it.",
+        )
+        return redirect(application)
+    if "go_on" in request.POST:
+        return redirect("access_requests:licence", application.pk)
+    messages.success(request, "The draft is saved. You can close this page and come back.")
+    return redirect("access_requests:edit", application.pk)
+
+
+def _saved(request: HttpRequest, errors: int = 0) -> HttpResponse:
+    context = {"at": timezone.now(), "errors": errors}
+    return render(request, "access_requests/_saved.html", context)
+
+
+def _questions(
+    request: HttpRequest,
+    family: Family,
+    form: AnswersForm,
+    chosen: ReleasesForm,
+    *,
+    application: Application | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    if getattr(request, "htmx", False):  # htmx shows only what answers 200
+        return _saved(request, errors=len(form.errors) + len(chosen.errors))
+    context = {"family": family, "form": form, "chosen": chosen, "application": application}
+    if application and application.state == State.RETURNED:
+        context["message"] = application.messages.last()
+    return render(request, "access_requests/questions.html", context, status=status)
+
+
+@login_required
+def licence(request: HttpRequest, pk: int) -> HttpResponse:
+    """Read the licence, type one's name, submit."""
+    found = _own(request, pk)
+    if found.state not in EDITABLE_STATES:
+        messages.info(request, f"{found.reference} is already submitted; this is where it stands.")
+        return redirect(found)
+    form = LicenceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and (done := _submit(request, found, form)):
+        return done
+    missing = AnswersForm(found.form, found.answers, strict=True)
+    context = {
+        **_licence_context(found.family, form),
+        "application": found,
+        "missing": [missing.fields[name].label for name in missing.errors],
+        "withdrawn": [r for r in found.releases.all() if r.status == Release.Status.WITHDRAWN],
+    }
+    status = 422 if form.errors else 200
+    return render(request, "access_requests/licence.html", context, status=status)
+
+
+def _submit(request: HttpRequest, found: Application, form: LicenceForm) -> HttpResponse | None:
+    """Submit; None when the form now says what to mend."""
+    try:
+        services.submit(found.pk, actor=person(request), **form.cleaned_data)
+    except Refusal as refusal:
+        if refusal.code == Code.WRONG_STATE:  # a second click
+            messages.info(request, refusal.detail)
+            return redirect(found)
+        _show(form, refusal)
+        return None
+    messages.success(request, "Submitted. A receipt is on its way to you by mail.")
+    return redirect(found)
+
+
+def _show(form: LicenceForm, refusal: Refusal) -> None:
+    typed = "typed_name" in refusal.fields
+    form.add_error("typed_name" if typed else None, f"{refusal.detail} {refusal.way_out}")
+
+
+def _licence_context(family: Family, form: LicenceForm) -> dict[str, Any]:
+    return {"family": family, "version": family.licence.current, "form": form}
+
+
+@login_required
+@require_GET
+def application(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where an application stands, and what happens next."""
+    account = person(request)
+    found = selectors.application_for(account, pk)
+    state = State(found.state)
+    role = selectors.role_in(account, found)
+    context = {
+        "application": found,
+        "tag": words.TAGS[state],
+        "next": words.NEXT[state],
+        "is_own": role == Role.APPLICANT,
+        "may_withdraw": Action.WITHDRAW in actions_for(state, role),
+        "may_edit": Action.SAVE in actions_for(state, role),
+        "may_apply_again": role == Role.APPLICANT and state in (State.REFUSED, State.WITHDRAWN),
+        "timeline": words.timeline(found),
+        "position": selectors.queue_position(found),
+        "median_days": selectors.median_days_to_decision(),
+        "answers": words.answered(found),
+        "thread": found.messages.all(),
+        "grants": [selectors.standing_of(grant) for grant in selectors.grants_from(found)],
+    }
+    return render(request, "access_requests/application.html", context)
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    found = services.withdraw(_own(request, pk).pk, actor=person(request))
+    messages.success(
+        request, f"{found.reference} is withdrawn. You can start a new one at any time."
+    )
+    return redirect(found)
+
+
+@login_required
+def accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Accept a new licence version, so that a grant opens again."""
+    account = person(request)
+    grant = selectors.visible_grant(account, pk)
+    if grant.account_id != account.pk:
+        raise Http404("another person's grant")
+    form = LicenceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.accept_licence(grant.pk, actor=account, **form.cleaned_data)
+        except Refusal as refusal:
+            if refusal.code not in (Code.INVALID, Code.LICENCE_CHANGED):
+                raise
+            _show(form, refusal)
+        else:
+            messages.success(request, "Accepted. Your grant is open under the new version.")
+            return redirect(grant.release)
+    context = {**_licence_context(grant.release.family, form), "grant": grant}
+    context["is_current"] = grant.acceptance.licence_version_id == context["version"].pk
+    return render(
+        request, "access_requests/accept.html", context, status=422 if form.errors else 200
+    )

@@ -1,0 +1,106 @@
+"""What an applicant reads: where an application stands, what happens next, and its time line."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+
+from access_requests.models import Application, Grant, State
+from access_requests.questions import Question, shown
+from portal.audit.models import Event, Verb
+
+_YOU_ARE_TOLD = "You are told by mail when it is decided, or when something has to be mended first."
+NEXT: Mapping[State, str] = {
+    State.DRAFT: "Nobody but you has seen it. Finish your answers, read the licence, and submit.",
+    State.SUBMITTED: f"A reviewer takes it when its turn comes. {_YOU_ARE_TOLD}",
+    State.RETURNED: "Mend what the reviewer asks for and submit again. Your place is kept.",
+    State.IN_REVIEW: f"A reviewer is reading it. {_YOU_ARE_TOLD}",
+    State.APPROVED: "Open a release below: its page has your next step.",
+    State.REFUSED: "If you can answer the reason, apply again: it says what is needed.",
+    State.WITHDRAWN: "You took it back. You can start a new one at any time.",
+}
+TAGS: Mapping[State, str] = {
+    State.DRAFT: "muted",
+    State.SUBMITTED: "accent",
+    State.RETURNED: "warn",
+    State.IN_REVIEW: "accent",
+    State.APPROVED: "ok",
+    State.REFUSED: "bad",
+    State.WITHDRAWN: "muted",
+}
+# The applicant's words. Denied attempts of others are the auditors' matter and left out.
+LINES: Mapping[str, str] = {
+    Verb.APPLICATION_STARTED: "You started a draft.",
+    Verb.APPLICATION_SUBMITTED: "You submitted it and accepted the licence.",
+    Verb.APPLICATION_CLAIMED: "A reviewer took it.",
+    Verb.APPLICATION_RELEASED: "The reviewer gave it back to the queue.",
+    Verb.APPLICATION_RETURNED: "The reviewer asked you to mend something.",
+    Verb.APPLICATION_APPROVED: "It was approved.",
+    Verb.APPLICATION_REFUSED: "It was refused.",
+    Verb.APPLICATION_WITHDRAWN: "You withdrew it.",
+    Verb.GRANT_REVOKED: "A grant was revoked.",
+    Verb.GRANT_SUSPENDED: "A grant was suspended.",
+    Verb.GRANT_REINSTATED: "A grant was reinstated.",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the time line."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A question and its answer; `before` is the answer when it was returned, if it differs
+    since.
+    """
+
+    label: str
+    answer: str
+    before: str = ""
+    changed: bool = False
+
+
+def events(application: Application) -> "Iterable[Event]":
+    """The audit log about the application and its grants, oldest first."""
+    grants = [str(pk) for pk in application.grants.values_list("pk", flat=True)]
+    about = Q(subject_type=Application._meta.label_lower, subject_id=str(application.pk))
+    about |= Q(subject_type=Grant._meta.label_lower, subject_id__in=grants)
+    return Event.objects.filter(about).select_related("actor").order_by("id")
+
+
+def timeline(application: Application) -> list[Line]:
+    lines = []
+    for event in events(application):
+        text = LINES.get(event.verb)
+        if event.verb == Verb.APPLICATION_SUBMITTED and event.data.get("again"):
+            text = "You corrected it and submitted again."
+        if text:
+            lines.append(Line(event.at, text))
+    return lines
+
+
+def answered(
+    application: Application,
+    answers: Mapping[str, object] | None = None,
+    before: Mapping[str, object] | None = None,
+) -> list[Answered]:
+    """The questions with `answers` (the application's own if not given), and what changed since
+    `before`.
+    """
+    now = application.answers if answers is None else answers
+    return [_answered(question, now, before) for question in application.form.questions]
+
+
+def _answered(
+    question: Question, answers: Mapping[str, object], before: Mapping[str, object] | None
+) -> Answered:
+    now = shown(question, answers.get(question["key"]))
+    if before is None:
+        return Answered(question["label"], now)
+    old = shown(question, before.get(question["key"]))
+    return Answered(question["label"], now, old, old != now)

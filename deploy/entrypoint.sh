@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# One image, one role a container. Each role becomes the process itself (exec), so that a stop reaches it.
+#
+#   web             answers requests; does not migrate
+#   worker          mail and sweeps (queue `default`)
+#   gpu-worker      the engine of one release (queue `model.<slug>`, the slug from WEIGHBRIDGE_PRELOAD)
+#   beat            sets off what is due; run exactly one
+#   migrate         brings the database up to date, then ends
+#   manage COMMAND  manage.py
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+ROLES="web worker gpu-worker beat migrate manage"
+LEVEL=${WEIGHBRIDGE_LOG_LEVEL:-INFO}
+
+wrong() { printf '%s\n' "$*" >&2; exit 64; }  # 64: wrong usage, as sysexits.h numbers it
+
+role=${1:-}
+[ -n "$role" ] || wrong "Say which role to run, one of: $ROLES"
+shift
+
+case "$role" in
+  web)
+    # No access log: a line would hold a signed link. The proxy keeps one that does not.
+    exec uvicorn portal.asgi:application --host "${WEIGHBRIDGE_BIND:-0.0.0.0}" --port "${WEIGHBRIDGE_PORT:-8000}" \
+      --proxy-headers --no-access-log --lifespan off --timeout-graceful-shutdown 20 "$@"
+    ;;
+  worker)
+    exec celery -A portal worker -Q default -n "worker@%h" --loglevel "$LEVEL" "$@"
+    ;;
+  gpu-worker)
+    [ -n "${WEIGHBRIDGE_PRELOAD:-}" ] ||
+      wrong "Set WEIGHBRIDGE_PRELOAD to the slug of the release that this worker serves, for example llama-7b."
+    # Threads, not processes: one engine owns the device, and each thread waits for one request of its batch.
+    exec celery -A portal worker -Q "model.$WEIGHBRIDGE_PRELOAD" -n "$WEIGHBRIDGE_PRELOAD@%h" \
+      --pool threads --concurrency "${WEIGHBRIDGE_BATCH:-8}" --loglevel "$LEVEL" "$@"
+    ;;
+  beat)
+    exec celery -A portal beat --schedule "${TMPDIR:-/tmp}/weighbridge-beat" --pidfile= --loglevel "$LEVEL" "$@"
+    ;;
+  migrate)
+    exec python manage.py migrate --noinput "$@"
+    ;;
+  manage)
+    exec python manage.py "$@"
+    ;;
+  *)
+    wrong "There is no role '$role'. The roles are: $ROLES"
+    ;;
+esac

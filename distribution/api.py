@@ -1,0 +1,72 @@
+"""The REST face: files of a release, and links to them."""
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from distribution import selectors, services
+from distribution.models import Artifact
+from portal.accounts.models import Account, Scope
+from portal.accounts.permissions import HasScope
+from portal.catalog.models import Release
+
+
+class FileSerializer(serializers.ModelSerializer[Artifact]):
+    class Meta:
+        model = Artifact
+        fields = ("path", "size", "sha256")
+
+
+class LinksRequestSerializer(serializers.Serializer):
+    paths = serializers.ListField(
+        child=serializers.CharField(max_length=255),
+        required=False,
+        allow_empty=False,
+        max_length=10_000,
+        help_text="The files to link; without it, all files of the release.",
+    )
+
+
+class LinkSerializer(serializers.Serializer):
+    path = serializers.CharField()
+    url = serializers.URLField(
+        help_text="Opens without a token, under your grant, until it expires."
+    )
+    expires_at = serializers.DateTimeField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    sha256 = serializers.CharField()
+
+
+class Files(generics.ListAPIView[Artifact]):
+    """The files of the release's current revision."""
+
+    queryset = Artifact.objects.none()  # tells the schema what is listed
+    serializer_class = FileSerializer
+    permission_classes = (IsAuthenticated, HasScope)
+    scope = Scope.READ
+
+    def get_queryset(self) -> "QuerySet[Artifact]":
+        return selectors.files(get_object_or_404(Release, slug=self.kwargs["slug"]))
+
+
+class Links(APIView):
+    """Signed links for files of the release, all in one call."""
+
+    permission_classes = (IsAuthenticated, HasScope)
+    scope = Scope.DOWNLOAD
+
+    @extend_schema(request=LinksRequestSerializer, responses=LinkSerializer(many=True))
+    def post(self, request: Request, slug: str) -> Response:
+        asked = LinksRequestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        release = get_object_or_404(Release, slug=slug)
+        assert isinstance(request.user, Account)
+        links = services.issue_links(
+            release, actor=request.user, paths=asked.validated_data.get("paths")
+        )
+        return Response(LinkSerializer(links, many=True).data)

@@ -1,0 +1,272 @@
+"""Whether the files of a folder make one whole model: parameters, shards and tokenizer agree."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from distribution.checkpoints.headers import PICKLES, Tensor, read_header
+from distribution.checkpoints.shapes import Shape, original_shapes, safetensors_shapes
+from distribution.errors import PublishError
+from distribution.models import Revision
+
+SHARD = re.compile(r"consolidated\.(\d{2,})\.pth")
+FLOATS = frozenset({"F32", "F16", "BF16"})
+TOKENIZERS = ("tokenizer.model", "tokenizer.json")
+# The rotary table that old checkpoints carry along; it follows from the parameters.
+DERIVED = ("rope.freqs", "rotary_emb.inv_freq")
+# Which dimension the ranks share out. The embedding is cut across its width by LLaMA 1 and 2, and
+# across the vocabulary by LLaMA 3; norms (not named here) are whole in every shard.
+SPLITS = {
+    **dict.fromkeys(("wq", "wk", "wv", "w1", "w3", "output"), (0,)),
+    **dict.fromkeys(("wo", "w2"), (1,)),
+    "tok_embeddings": (1, 0),
+}
+
+Header = dict[str, Tensor]
+
+
+def validate(folder: Path, files: list[str], *, model_parallel: int) -> Revision.Layout:
+    """Which layout the folder has, once everything in it was found whole. Raises PublishError.
+
+    A folder may carry both layouts; the original one then gives the revision its name.
+    """
+    for file in files:
+        # Also what neither layout names: no pickle with code leaves this house under any file name
+        # of weights.
+        if Path(file).suffix in PICKLES:
+            read_header(folder / file)
+    original, safetensors = (
+        "params.json" in files,
+        "config.json" in files and any(file.endswith(".safetensors") for file in files),
+    )
+    if not original and not safetensors:
+        raise PublishError(
+            f"{folder} holds neither params.json with consolidated.NN.pth nor config.json with "
+            f"model*.safetensors. "
+            "Give the folder that directly holds them."
+        )
+    if safetensors:
+        validate_safetensors(folder)
+    if original:
+        validate_original(folder, model_parallel=model_parallel)
+    return Revision.Layout.ORIGINAL if original else Revision.Layout.SAFETENSORS
+
+
+# ---- the original layout -------------------------------------------------------------------------
+
+
+def validate_original(folder: Path, *, model_parallel: int | None = None) -> None:
+    """params.json, consolidated.NN.pth and a tokenizer that belong together. Raises
+    PublishError.
+    """
+    params = _read_json(folder / "params.json")
+    _check_tokenizer(folder)
+    shards = _shards(folder)
+    if model_parallel is not None and len(shards) != model_parallel:
+        raise PublishError(
+            f"The folder has {_count(len(shards), 'shard')}, the catalogue says {model_parallel} "
+            f"for this release. "
+            "Add the missing files, or correct `model-parallel shards` of the release in the admin."
+        )
+    headers = {path.name: _weights(path) for path in shards}
+    _check_same(headers)
+    first = next(iter(headers.values()))
+    expected = original_shapes(
+        params, embedding=first.get("tok_embeddings.weight"), shards=len(shards)
+    )
+    for file, header in headers.items():
+        _check_names(file, header, expected)
+    for name, shape in expected.items():
+        _check_parts(name, shape, {file: header[name] for file, header in headers.items()})
+
+
+def _shards(folder: Path) -> list[Path]:
+    found = sorted((path for path in folder.iterdir() if SHARD.fullmatch(path.name)), key=_number)
+    if not found:
+        raise PublishError(
+            f"{folder} has params.json but no consolidated.NN.pth. Put the shards beside it."
+        )
+    last = max(_number(found[-1]), len(found) - 1)
+    missing = sorted(
+        {f"consolidated.{n:02d}.pth" for n in range(last + 1)} - {path.name for path in found}
+    )
+    if missing:
+        raise PublishError(
+            f"Shards are missing: found {_some([path.name for path in found])}; missing "
+            f"{_some(missing)}. "
+            "Copy them into the folder, then publish again."
+        )
+    return found
+
+
+def _number(path: Path) -> int:
+    return int(path.name.split(".")[1])
+
+
+def _weights(path: Path) -> Header:
+    header = {
+        name: tensor for name, tensor in read_header(path).items() if not name.endswith(DERIVED)
+    }
+    for name, tensor in header.items():
+        if tensor.dtype not in FLOATS:
+            raise PublishError(
+                f"{path.name}: {name} is {tensor.dtype}; weights are F32, F16 or BF16."
+            )
+    return header
+
+
+def _check_same(headers: dict[str, Header]) -> None:
+    """All shards have the names, types and shapes of the first."""
+    (first_file, first), *others = headers.items()
+    for file, header in others:
+        if odd := sorted(first.keys() ^ header.keys()):
+            raise PublishError(
+                f"{first_file} and {file} hold different tensors: only one of them has "
+                f"{_some(odd)}. "
+                "Publish the shards of one and the same checkpoint."
+            )
+        for name, tensor in header.items():
+            if tensor != first[name]:
+                raise PublishError(
+                    f"{name} is {_say(first[name])} in {first_file} but {_say(tensor)} in {file}. "
+                    "Publish the shards of one and the same checkpoint."
+                )
+
+
+def _check_parts(name: str, shape: Shape, parts: dict[str, Tensor]) -> None:
+    """One part per shard: they add up to the full shape along a split dimension, or are each the
+    whole.
+    """
+    file, part = next(iter(parts.items()))
+    dims = SPLITS.get(name.split(".")[-2], ())
+    fitting = (
+        [_part(shape, dim, len(parts)) for dim in dims if shape[dim] % len(parts) == 0]
+        if dims
+        else [shape]
+    )
+    if part.shape not in fitting:
+        wanted = (
+            " or ".join(map(str, fitting)) or f"a shape that {len(parts)} shards can share evenly"
+        )
+        raise PublishError(
+            f"{file}: {name} has shape {part.shape}; params.json and "
+            f"{_count(len(parts), 'shard')} make it {wanted}. "
+            "Publish the params.json that belongs to these shards."
+        )
+
+
+def _part(shape: Shape, dim: int, shards: int) -> Shape:
+    return (*shape[:dim], shape[dim] // shards, *shape[dim + 1 :])
+
+
+# ---- the safetensors layout ----------------------------------------------------------------------
+
+
+def validate_safetensors(folder: Path) -> None:
+    """config.json, model*.safetensors, their index and a tokenizer that belong together. Raises
+    PublishError.
+    """
+    config = _read_json(folder / "config.json")
+    _check_tokenizer(folder)
+    found: Header = {}
+    for file, promised in _promised(folder).items():
+        header = read_header(folder / file)
+        if promised is not None and (odd := sorted(promised ^ header.keys())):
+            raise PublishError(
+                f"{file} and its index disagree about {_some(odd)}. Publish the index that was "
+                f"saved with these files."
+            )
+        found |= header
+    expected = safetensors_shapes(config)
+    if expected is None:  # an architecture that we do not know: names and shapes are its own
+        return
+    weights = {name: tensor for name, tensor in found.items() if not name.endswith(DERIVED)}
+    _check_names("model.safetensors", weights, expected)
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            raise PublishError(
+                f"{name} has shape {weights[name].shape}; config.json makes it {shape}. Publish "
+                f"the config.json that belongs to these files."
+            )
+
+
+def _promised(folder: Path) -> dict[str, set[str] | None]:
+    """File → tensors that the index says are in it (None where there is no index)."""
+    files = {path.name for path in folder.glob("model*.safetensors")}
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        if files != {"model.safetensors"}:
+            raise PublishError(
+                f"Without {index.name} one model.safetensors is expected; found "
+                f"{_some(sorted(files)) or 'none'}. Add the index."
+            )
+        return {"model.safetensors": None}
+    promised: dict[str, set[str]] = {}
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise PublishError(
+            f"{index.name} has no weight_map. Publish the index that was saved with these files."
+        )
+    for tensor, file in weight_map.items():
+        promised.setdefault(str(file), set()).add(tensor)
+    if odd := sorted(promised.keys() ^ files):
+        raise PublishError(
+            f"{index.name} and the folder disagree about {_some(odd)}. Add what is missing, or "
+            f"remove what is left over."
+        )
+    return {file: promised[file] for file in sorted(promised)}
+
+
+# ---- both ----------------------------------------------------------------------------------------
+
+
+def _check_tokenizer(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise PublishError(
+            f"{folder} has no tokenizer. Put tokenizer.model or tokenizer.json beside the weights."
+        )
+
+
+def _check_names(file: str, header: Header, expected: dict[str, Shape]) -> None:
+    if missing := sorted(expected.keys() - header.keys()):
+        hint = "Publish the complete checkpoint."
+        if missing == ["output.weight"]:
+            hint = (
+                "If the embedding is the output layer too, say so in params.json: "
+                '"tie_word_embeddings": true.'
+            )
+        raise PublishError(f"{file} lacks {_some(missing)}. {hint}")
+    if extra := sorted(header.keys() - expected.keys()):
+        raise PublishError(
+            f"{file} holds tensors that this model does not have: {_some(extra)}. Remove them, or "
+            f"publish the parameters that belong to it."
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise PublishError(f"{path.name} is missing. Put it beside the weights.")
+    except (OSError, ValueError, RecursionError) as error:
+        raise PublishError(
+            f"{path.name} is not readable JSON ({error}). Mend it, then publish again."
+        )
+    if not isinstance(value, dict):
+        raise PublishError(f"{path.name} is a JSON {type(value).__name__}; expected an object.")
+    return value
+
+
+def _say(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {tensor.shape}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _some(names: Iterable[str], most: int = 4) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

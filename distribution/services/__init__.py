@@ -1,0 +1,20 @@
+"""The only writers of this floor."""
+
+from distribution.services.linking import issue_link, issue_links
+from distribution.services.materialising import materialise
+from distribution.services.publishing import Published, publish, publish_folder, withdraw
+from distribution.services.serving import Ask, Opened, finish, open_link
+
+__all__ = [
+    "Ask",
+    "Opened",
+    "Published",
+    "finish",
+    "issue_link",
+    "issue_links",
+    "materialise",
+    "open_link",
+    "publish",
+    "publish_folder",
+    "withdraw",
+]

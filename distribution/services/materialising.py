@@ -1,0 +1,67 @@
+"""Bringing a revision's files to a folder of this machine, for a program that must open them."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distribution import manifest
+from distribution.errors import StoreError
+from distribution.models import Artifact, Revision
+from distribution.stores import Store, get_store
+
+
+def materialise(revision: Revision, folder: Path) -> Path:
+    """The folder `folder/<digest>` with all files of the revision, each of the published SHA-256.
+
+    It appears at once and whole. Two processes at once make it once; a process killed in the
+    middle leaves the files it had finished to the next. Raises StoreError.
+    """
+    target = folder / revision.digest
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / f".{revision.digest}.lock"):
+        if not target.is_dir():
+            work = folder / f".{revision.digest}.part"
+            for artifact in revision.artifacts.all():
+                _bring(get_store(), artifact, work / artifact.path)
+            os.replace(work, target)
+    return target
+
+
+def _bring(store: Store, artifact: Artifact, target: Path) -> None:
+    if target.exists():
+        return  # a file only gets its name once it was checked
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = store.local_path(artifact.store_key)
+    if source is None:
+        store.fetch(artifact.store_key, target, sha256=artifact.sha256)
+        return
+    _check(source, artifact)
+    try:
+        os.link(source, target)  # no second copy of 130 GB
+    except OSError:  # another file system, or one without hard links
+        target.symlink_to(source)
+
+
+def _check(source: Path, artifact: Artifact) -> None:
+    try:
+        _, found = manifest.hash_file(source)
+    except OSError as error:
+        raise StoreError(
+            f"{artifact.path} cannot be read from the store: {error.strerror}."
+        ) from error
+    if found != artifact.sha256:
+        raise StoreError(
+            f"{artifact.path} in the store has SHA-256 {found}, published was {artifact.sha256}. "
+            f"Remove {source} and publish the release again from its source."
+        )
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go by the kernel, also when we are killed
+        yield

@@ -1,0 +1,144 @@
+"""The files page, the script made for one grant, and the door that links lead to."""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+)
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from distribution import ranges, selectors, services
+from distribution.services import Ask, Opened
+from distribution.stores import get_store
+from distribution.streaming import FileStream
+from portal.accounts.models import Account
+from portal.catalog.models import Release
+from portal.problems import request_id
+from portal.refusals import Refusal
+
+R = TypeVar("R", bound=HttpResponseBase)
+
+STORE_SECONDS = 120  # how long a presigned URL can be opened; the transfer itself may take days
+
+
+@login_required
+@require_safe
+def files(request: HttpRequest, slug: str) -> HttpResponse:
+    """What there is, and a link for each if the person's grant allows it; otherwise why not, and
+    the next step.
+    """
+    release = get_object_or_404(Release.objects.select_related("family__licence"), slug=slug)
+    assert isinstance(request.user, Account)
+    context: dict[str, Any] = {"release": release, "link_hours": release.link_hours}
+    try:
+        artifacts = list(selectors.files(release))
+        context |= {"artifacts": artifacts, "size": sum(artifact.size for artifact in artifacts)}
+        context["revision"] = selectors.current_revision(release)
+        context["links"] = services.issue_links(release, actor=request.user)
+    except Refusal as refusal:
+        context["refusal"] = refusal
+    response = render(request, "distribution/files.html", context)
+    response["Cache-Control"] = "private, no-store"  # the links are this person's
+    return response
+
+
+@login_required
+@require_safe
+def script(request: HttpRequest, slug: str) -> HttpResponse:
+    """`download.sh`: bash and curl, with this person's links in it. Raises the Refusal of
+    `issue_links`.
+    """
+    release = get_object_or_404(Release, slug=slug)
+    assert isinstance(request.user, Account)
+    links = services.issue_links(release, actor=request.user)
+    context = {
+        "release": release,
+        "links": links,
+        "expires_at": min(link.expires_at for link in links),
+        "files_url": settings.BASE_URL + selectors.files_url(release),
+    }
+    response = render(
+        request,
+        "distribution/download.sh",
+        context,
+        content_type="text/x-shellscript; charset=utf-8",
+    )
+    response["Content-Disposition"] = f'attachment; filename="download-{release.slug}.sh"'
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@require_safe
+async def download(request: HttpRequest, token: str, filename: str) -> HttpResponseBase:
+    """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
+    grant.
+    """
+    opened = await sync_to_async(services.open_link)(token, filename, _ask(request))
+    response = await _hand_over(request.method == "HEAD", opened)
+    response["ETag"] = ranges.etag(opened.artifact.sha256)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _ask(request: HttpRequest) -> Ask:
+    return Ask(
+        method=request.method or "GET",
+        range=request.headers.get("Range", ""),
+        if_range=request.headers.get("If-Range", ""),
+        if_none_match=request.headers.get("If-None-Match", ""),
+        ip=request.META.get("REMOTE_ADDR") or "",
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request_id(request),
+    )
+
+
+async def _hand_over(is_head: bool, opened: Opened) -> HttpResponseBase:
+    if opened.has_it:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED)
+    if is_head:
+        return _described(HttpResponse(), opened)
+    artifact, store = opened.artifact, get_store()
+    path = store.local_path(artifact.store_key)
+    if path is None:
+        name = Path(artifact.path).name
+        url = await sync_to_async(store.presigned_url)(
+            artifact.store_key, filename=name, seconds=STORE_SECONDS
+        )
+        assert url is not None, "a store has the file here, or an address for it"
+        return HttpResponseRedirect(url)
+    if settings.SENDFILE_LOCATION:
+        response = _described(HttpResponse(), opened)
+        del response[
+            "Content-Length"
+        ]  # the proxy reads the file, does the range, and knows the length
+        response["X-Accel-Redirect"] = (
+            f"{settings.SENDFILE_LOCATION.rstrip('/')}/{artifact.store_key}"
+        )
+        return response
+    return _streamed(path, opened)
+
+
+def _streamed(path: Path, opened: Opened) -> FileStream:
+    response = _described(FileStream(path, opened), opened)
+    if opened.span:
+        response.status_code = HTTPStatus.PARTIAL_CONTENT
+        response["Content-Range"] = opened.span.content_range
+    return response
+
+
+def _described(response: R, opened: Opened) -> R:
+    """The headers that a whole file, a part of it and HEAD have in common."""
+    response["Content-Type"] = "application/octet-stream"
+    response["Content-Length"] = str(opened.length)
+    response["Content-Disposition"] = f'attachment; filename="{Path(opened.artifact.path).name}"'
+    response["Accept-Ranges"] = "bytes"
+    return response

@@ -1,0 +1,272 @@
+"""Between worker and readers: a run's stream of tokens, its lease, and the workers' signs of life.
+
+The only file that imports redis: its synchronous client in the worker, its asyncio client in the
+web process. Every key begins with `wb:`; the broker's own lists are read, never written.
+
+A run's stream is a Redis Stream, not a channel: each entry has an id, and a reader that comes back
+says the last id it saw and misses nothing. Whoever writes a stream holds the run's lease, and Redis
+itself checks the lease at each write: a worker that was taken for dead cannot write any more.
+"""
+
+import json
+import secrets
+from base64 import b64decode
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+from portal.refusals import Code, Refusal
+
+PING_SECONDS = 15.0  # a reader hears something at least this often
+LEASE_MS = 10_000
+WORKER_SECONDS = 20
+BEGINNING = "0"
+
+# KEYS: lease, stream, cancel. ARGV: holder, lease ms, stream seconds, most entries, kind, data.
+# -1 where the lease is lost, else 1 if somebody asked to cancel, else 0. One round trip a token.
+_APPEND = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[5], 'data', ARGV[6])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return redis.call('EXISTS', KEYS[3])
+"""
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('EXISTS', KEYS[2])
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class Kind(StrEnum):
+    START = "start"  # {}: the answer begins; text shown before it counts no more
+    TOKEN = "token"  # noqa: S105 - {t: token id or None, x: text, f: finish reason of the last}
+    STATS = "stats"  # {output_tokens, tokens_per_second}
+    END = "end"  # {status, finish_reason, error}
+
+
+class Entry(NamedTuple):
+    id: str
+    kind: Kind
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker says of itself. `revision` is empty while it holds no weights yet."""
+
+    node: str
+    revision: str
+    device: str
+    dtype: str
+    slots: int
+
+
+class StreamDown(Refusal):
+    """Redis does not answer: a refusal with a way out, at whatever door it happens."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Code.UNAVAILABLE,
+            "The part of this site that carries the sandbox's queue does not answer.",
+            "Try again in a minute; nothing you wrote here was lost.",
+        )
+
+
+class LeaseLost(Exception):
+    """Another worker took this run over: stop, and write nothing more."""
+
+
+@cache
+def _client() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+
+
+def _key(kind: str, name: UUID | str) -> str:
+    return f"wb:{kind}:{name}"
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StreamDown from error
+
+
+# ---- Writing -------------------------------------------------------------------------------------
+
+
+class Writer:
+    """The one writer of a run's stream, for as long as it renews its lease."""
+
+    def __init__(self, run_id: UUID, holder: str) -> None:
+        self.run_id = run_id
+        self.holder = holder
+        self._lease, self._stream = _key("lease", run_id), _key("run", run_id)
+        self._cancel = _key("cancel", run_id)
+
+    @classmethod
+    def take(cls, run_id: UUID) -> "Writer | None":
+        """The lease of the run; None while another worker holds it."""
+        holder = secrets.token_hex(8)
+        with _answering():
+            taken = _client().set(_key("lease", run_id), holder, nx=True, px=LEASE_MS)
+        return cls(run_id, holder) if taken else None
+
+    def append(self, kind: Kind, **data: Any) -> bool:
+        """Add an entry and renew the lease. True if somebody asked to cancel. Raises LeaseLost."""
+        keep = 4 * settings.SANDBOX_MAX_TOKENS + 100  # more than any run writes: nothing is cut off
+        return self._call(
+            _APPEND,
+            [self._lease, self._stream, self._cancel],
+            LEASE_MS, settings.SANDBOX_STREAM_SECONDS, keep, kind.value, _dump(data),
+        )  # fmt: skip
+
+    def renew(self) -> bool:
+        """Keep the lease. True if somebody asked to cancel. Raises LeaseLost."""
+        return self._call(_RENEW, [self._lease, self._cancel], LEASE_MS)
+
+    def count_attempt(self) -> int:
+        """How many workers, this one included, have begun this run."""
+        key = _key("attempts", self.run_id)
+        with _answering():
+            attempts = _client().incr(key)
+            _client().expire(key, settings.SANDBOX_STREAM_SECONDS)
+        return attempts
+
+    def release(self) -> None:
+        self._call(_RELEASE, [self._lease])
+
+    def _call(self, script: str, keys: list[str], *args: str | int) -> bool:
+        with _answering():
+            answer = _client().eval(script, len(keys), *keys, self.holder, *args)
+        if answer == -1:
+            raise LeaseLost(str(self.run_id))
+        return answer == 1
+
+
+def append_end(run_id: UUID, **data: Any) -> None:
+    """Tell the readers of a run that no worker holds that it is over."""
+    with _answering(), _client().pipeline() as pipe:
+        pipe.xadd(_key("run", run_id), {"kind": Kind.END.value, "data": _dump(data)})
+        pipe.expire(_key("run", run_id), settings.SANDBOX_STREAM_SECONDS)
+        pipe.execute()
+
+
+def ask_cancel(run_id: UUID) -> None:
+    """The worker that holds the run, or takes it up later, ends it at its next step."""
+    with _answering():
+        _client().set(_key("cancel", run_id), "1", ex=settings.SANDBOX_STREAM_SECONDS)
+
+
+# ---- Reading -------------------------------------------------------------------------------------
+
+
+def tokens_so_far(run_id: UUID) -> list[Entry]:
+    """The tokens that a run's stream holds, oldest first."""
+    with _answering():
+        entries = _client().xrange(_key("run", run_id)) or []
+    return [entry for entry in map(_entry, entries) if entry.kind is Kind.TOKEN]
+
+
+async def read(run_id: UUID, after: str, *, wait: bool) -> AsyncGenerator[Entry | None]:
+    """The entries that follow the id `after`, up to and with the end.
+
+    With `wait`, later entries are awaited, and None is given whenever PING_SECONDS brought none.
+    Without, the iteration stops where the stream does.
+    """
+    key, block = _key("run", run_id), int(PING_SECONDS * 1000) if wait else None
+    client = redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, decode_responses=True, socket_timeout=PING_SECONDS + 10
+    )
+    async with client:
+        while True:
+            with _answering():
+                answer: Any = await client.xread({key: after}, count=256, block=block)
+            entries = [_entry(raw) for _, batch in answer or [] for raw in batch]
+            if not entries and not wait:
+                return
+            if not entries:
+                yield None
+            for entry in entries:
+                yield entry
+                after = entry.id
+                if entry.kind is Kind.END:
+                    return
+
+
+def _entry(raw: Any) -> Entry:
+    entry_id, fields = raw
+    return Entry(entry_id, Kind(fields["kind"]), json.loads(fields["data"]))
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+# ---- Workers and queues --------------------------------------------------------------------------
+
+
+def announce(slug: str, worker: Worker) -> None:
+    """A worker of this release is up; holds for WORKER_SECONDS."""
+    with _answering(), _client().pipeline() as pipe:
+        pipe.sadd(_key("workers", slug), worker.node)
+        pipe.set(_key(f"worker:{slug}", worker.node), _dump(asdict(worker)), ex=WORKER_SECONDS)
+        pipe.execute()
+
+
+def withdraw(slug: str, node: str) -> None:
+    """A worker of this release goes down in good order."""
+    with _answering(), _client().pipeline() as pipe:
+        pipe.srem(_key("workers", slug), node)
+        pipe.delete(_key(f"worker:{slug}", node))
+        pipe.execute()
+
+
+def workers(slug: str) -> list[Worker]:
+    """The workers that are up for a release."""
+    with _answering():
+        nodes = sorted(str(node) for node in _client().smembers(_key("workers", slug)))
+        signs = _client().mget([_key(f"worker:{slug}", node) for node in nodes]) if nodes else []
+        if silent := [node for node, sign in zip(nodes, signs, strict=True) if sign is None]:
+            _client().srem(_key("workers", slug), *silent)
+    return [Worker(**json.loads(sign)) for sign in signs if sign is not None]
+
+
+def leased(run_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of the runs a worker holds now."""
+    ids = list(run_ids)
+    with _answering():
+        holders = _client().mget([_key("lease", run_id) for run_id in ids]) if ids else []
+    return {run_id for run_id, holder in zip(ids, holders, strict=True) if holder is not None}
+
+
+def queue_length(queue: str) -> int:
+    """How many tasks wait in the broker for a worker."""
+    with _answering():
+        return int(_client().llen(queue))
+
+
+def waiting(queue: str) -> set[str]:
+    """The first arguments (run ids) of the tasks that wait in one of the broker's queues."""
+    with _answering():
+        messages = _client().lrange(queue, 0, -1)
+    return {str(args[0]) for args in map(_arguments, messages) if args}
+
+
+def _arguments(message: str | bytes) -> list[Any]:
+    """The positional arguments in a Celery message: its body is base64 of [args, kwargs, embed]."""
+    return list(json.loads(b64decode(json.loads(message)["body"]))[0])

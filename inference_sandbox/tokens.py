@@ -1,0 +1,60 @@
+"""Text to tokens in any process: a revision's tokenizer, without its weights and without torch."""
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from distribution.models import Artifact, Revision
+from distribution.stores import get_store
+from inference_sandbox.models import Run
+from portal.catalog.models import Release
+
+if TYPE_CHECKING:
+    from inference_sandbox.engine.tokenizer import Tokenizer
+
+# What load_tokenizer may read; of these a revision has some.
+FILES = frozenset(
+    {
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "chat_template.jinja",
+    }
+)
+_loading = threading.Lock()
+
+
+def context_limit(release: Release) -> int:
+    """Tokens, prompt and answer together."""
+    return min(release.context_length, settings.SANDBOX_CONTEXT)
+
+
+def tokenizer_of(revision: Revision) -> "Tokenizer":
+    """The tokenizer of a revision, fetched from the store once and kept.
+
+    Raises StoreError where the store does not give it, TokenizerError where it cannot be used.
+    """
+    with _loading:  # two requests at once fetch once
+        return _load(revision.digest, revision.pk)
+
+
+@lru_cache(maxsize=8)
+def _load(digest: str, revision_id: int) -> "Tokenizer":
+    from inference_sandbox.engine.tokenizer import load_tokenizer
+
+    folder = settings.SANDBOX_CACHE / "tokenizers" / digest
+    store = get_store()
+    for artifact in Artifact.objects.filter(revision=revision_id, path__in=FILES):
+        if not (folder / artifact.path).exists():
+            store.fetch(artifact.store_key, folder / artifact.path, sha256=artifact.sha256)
+    return load_tokenizer(folder)
+
+
+def encode(tokenizer: "Tokenizer", mode: str, prompt: str) -> list[int]:
+    """The tokens that the model is given. Raises TokenizerError for a chat without a template."""
+    if mode == Run.Mode.CHAT:
+        return tokenizer.encode_chat([{"role": "user", "content": prompt}])
+    return tokenizer.encode(prompt)

@@ -1,0 +1,175 @@
+"""The worker's side of the queue: one engine in the process, and a sign of life every few seconds.
+
+The engine is imported inside functions: the web process imports this module through the tasks, and
+must never import torch.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from celery.signals import worker_ready, worker_shutting_down
+from django.conf import settings
+from django.db import close_old_connections
+
+from distribution import selectors as distribution
+from distribution import services as publishing
+from distribution.models import Revision
+from inference_sandbox import stream, tokens
+from portal.catalog.models import Release
+
+if TYPE_CHECKING:
+    from inference_sandbox.engine.runner import EngineRunner
+    from inference_sandbox.engine.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class LoadedEngine:
+    runner: "EngineRunner"
+    tokenizer: "Tokenizer"
+    description: str  # its version, dtype and device
+
+
+def load(revision: Revision) -> LoadedEngine:
+    """Fetch the revision's files from the store, check them, and start an engine on them."""
+    from inference_sandbox.engine.engine import Engine
+    from inference_sandbox.engine.runner import EngineRunner
+
+    folder = publishing.materialise(revision, settings.SANDBOX_CACHE / "weights")
+    engine = Engine.load(
+        folder,
+        dtype=settings.SANDBOX_DTYPE,
+        device=settings.SANDBOX_DEVICE,
+        max_batch=settings.SANDBOX_BATCH,
+        max_len=tokens.context_limit(revision.release),
+    )
+    description = f"torch {version('torch')}, {engine.info.dtype}, {engine.info.device}"
+    log.info("engine of %s ready: %s", revision, description)
+    return LoadedEngine(EngineRunner(engine), engine.tokenizer, description)
+
+
+class Engines:
+    """Holds one engine at a time: a device has room for one model.
+
+    A run of another revision waits until the runs of the loaded one are over.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._users = 0
+        self._loaded: LoadedEngine | None = None
+        self.digest = ""
+
+    @contextmanager
+    def use(self, revision: Revision) -> Iterator[LoadedEngine]:
+        engine = self._take(revision)
+        try:
+            yield engine
+        finally:
+            with self._free:
+                self._users -= 1
+                self._free.notify_all()
+
+    def _take(self, revision: Revision) -> LoadedEngine:
+        # The lock is held while loading: whoever comes meanwhile needs this engine, or must wait.
+        with self._free:
+            self._free.wait_for(lambda: self.digest == revision.digest or self._users == 0)
+            if self._loaded is None or self.digest != revision.digest:
+                self._drop()
+                self._loaded = load(revision)
+                self.digest = revision.digest
+            self._users += 1
+            return self._loaded
+
+    def _drop(self) -> None:
+        """Free the memory before the next weights ask for it."""
+        if self._loaded:
+            self._loaded.runner.stop()
+        self._loaded, self.digest = None, ""
+
+
+engines = Engines()
+
+
+class Heartbeat:
+    """Tells the pages that this worker is up, for the releases whose queues it consumes."""
+
+    def __init__(self, node: str, slugs: list[str]) -> None:
+        self.node, self.slugs = node, slugs
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        try:
+            for slug in self.slugs:
+                stream.withdraw(slug, self.node)
+        except stream.StreamDown:
+            log.warning("could not say good-bye; the sign of life ends by itself")
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.beat()
+            except stream.StreamDown:
+                log.warning("no sign of life given: redis does not answer")
+            self._stopped.wait(HEARTBEAT_SECONDS)
+
+    def beat(self) -> None:
+        sign = stream.Worker(
+            node=self.node,
+            revision=engines.digest,
+            device=settings.SANDBOX_DEVICE,
+            dtype=settings.SANDBOX_DTYPE,
+            slots=settings.SANDBOX_BATCH,
+        )
+        for slug in self.slugs:
+            stream.announce(slug, sign)
+
+
+def preload(slug: str) -> None:
+    """Load the release's current weights now, so that the first prompt does not wait for them."""
+    try:
+        release = Release.objects.filter(slug=slug).first()
+        revision = distribution.current_revision(release) if release else None
+        if revision is not None:
+            with engines.use(revision):
+                pass
+    except Exception:  # the first run will meet the same error, and tell its person
+        log.exception("the weights of %s could not be loaded beforehand", slug)
+    finally:
+        close_old_connections()
+    if _heartbeat:
+        _heartbeat.beat()  # the pages need not wait for the next one
+
+
+_heartbeat: Heartbeat | None = None
+
+
+@worker_ready.connect
+def _start(sender: Any, **_: Any) -> None:
+    """A worker that consumes queues `model.<slug>` announces itself and loads the one release."""
+    global _heartbeat
+    queues = sender.app.amqp.queues.consume_from
+    slugs = [name.removeprefix("model.") for name in queues if name.startswith("model.")]
+    if not slugs:
+        return
+    _heartbeat = Heartbeat(sender.hostname, slugs)
+    _heartbeat.start()
+    if len(slugs) == 1:
+        threading.Thread(target=preload, args=slugs, name="preload", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    if _heartbeat:
+        _heartbeat.stop()

@@ -1,0 +1,62 @@
+"""People, for managers: roles are given and taken here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.forms import ModelForm
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, StackedInline
+
+from portal.accounts.models import Account, Affiliation
+from portal.accounts.roles import is_manager, is_reviewer
+
+admin.site.unregister(Group)
+
+
+class AffiliationInline(StackedInline):
+    model = Affiliation
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_reviewer(request.user)  # type: ignore[arg-type]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
+@admin.register(Account)
+class AccountAdmin(ModelAdmin):
+    list_display = ("name", "email", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "groups")
+    search_fields = ("name", "email", "affiliation__institution")
+    fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
+    readonly_fields = ("email", "last_login", "date_joined")
+    filter_horizontal = ("groups",)
+    inlines = (AffiliationInline,)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_reviewer(request.user)  # type: ignore[arg-type]
+
+    def has_view_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        return is_reviewer(request.user)  # type: ignore[arg-type]
+
+    def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return is_manager(request.user)  # type: ignore[arg-type]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # people sign up themselves, with a verified address
+
+    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        return False
+
+    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+        """Whoever has a role may open the admin, and nobody else."""
+        super().save_related(request, form, formsets, change)
+        account: Account = form.instance
+        account.is_staff = account.is_superuser or account.groups.exists()
+        account.save(update_fields=["is_staff"])

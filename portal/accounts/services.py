@@ -1,0 +1,54 @@
+"""What changes about a person."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.audit.models import Verb
+from portal.audit.services import record
+from portal.refusals import Code, Refusal
+
+TOKEN_DAYS = 365
+
+
+@transaction.atomic
+def save_affiliation(affiliation: Affiliation, *, actor: Account) -> Affiliation:
+    """Save the (validated) affiliation of `actor`."""
+    affiliation.account = actor
+    affiliation.save()
+    record(Verb.AFFILIATION_CHANGED, actor, actor=actor, category=affiliation.category)
+    return affiliation
+
+
+@transaction.atomic
+def create_token(
+    account: Account, *, actor: Account | None, name: str, scopes: list[str], days: int = TOKEN_DAYS
+) -> tuple[ApiToken, str]:
+    """A token for `account`: the row, and its text, which is shown once and not kept.
+
+    Raises Refusal INVALID for scopes that do not exist.
+    """
+    unknown = sorted(set(scopes) - set(Scope.values))
+    if unknown or not scopes:
+        raise Refusal(
+            Code.INVALID,
+            f"There is no scope {', '.join(unknown)}." if unknown else "A token needs at least one scope.",
+            f"Choose from: {', '.join(Scope.values)}.",
+        )
+    token, text = ApiToken.make(
+        account, name=name, scopes=sorted(set(scopes)), expires_at=timezone.now() + timedelta(days=days)
+    )
+    record(Verb.TOKEN_CREATED, token, actor=actor, scopes=token.scopes)
+    return token, text
+
+
+@transaction.atomic
+def revoke_token(token_id: int, *, actor: Account) -> None:
+    """Delete one's own token; the next request with it is refused."""
+    token = ApiToken.objects.select_for_update().filter(pk=token_id, account=actor).first()
+    if token is None:
+        raise Refusal(Code.NOT_FOUND, "You have no such token.", "It may be revoked already.", url="/account/tokens/")
+    record(Verb.TOKEN_REVOKED, token, actor=actor)
+    token.delete()

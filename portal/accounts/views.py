@@ -1,0 +1,65 @@
+"""Pages about oneself: profile, affiliation, tokens."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from portal.accounts import services
+from portal.accounts.forms import AffiliationForm, NameForm, TokenForm
+from portal.accounts.models import Account, Affiliation
+
+
+def person(request: HttpRequest) -> Account:
+    """The signed-in person of a `login_required` view."""
+    assert isinstance(request.user, Account)
+    return request.user
+
+
+@login_required
+def profile(request: HttpRequest) -> HttpResponse:
+    """Name and affiliation on one page; ?next= leads back to what needed it."""
+    account = person(request)
+    affiliation = Affiliation.objects.filter(account=account).first()
+    name_form = NameForm(request.POST or None, instance=Account.objects.get(pk=account.pk))
+    form = AffiliationForm(request.POST or None, instance=affiliation)
+    if request.method == "POST" and form.is_valid() and name_form.is_valid():
+        name_form.instance.save(update_fields=["name"])
+        services.save_affiliation(form.save(commit=False), actor=account)
+        messages.success(request, "Saved.")
+        return redirect(_next(request) or "accounts:profile")
+    context = {"form": form, "name_form": name_form, "next": _next(request), "is_new": affiliation is None}
+    return render(request, "accounts/profile.html", context)
+
+
+def _next(request: HttpRequest) -> str:
+    target = request.POST.get("next") or request.GET.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
+    return target if safe else ""
+
+
+@login_required
+def tokens(request: HttpRequest) -> HttpResponse:
+    account = person(request)
+    form = TokenForm(request.POST or None)
+    text = ""
+    if request.method == "POST" and form.is_valid():
+        _, text = services.create_token(
+            account, actor=account, name=form.cleaned_data["name"], scopes=form.cleaned_data["scopes"]
+        )
+        form = TokenForm()
+    response = render(
+        request, "accounts/tokens.html", {"form": form, "text": text, "tokens": account.tokens.all()}
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_POST
+def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
+    services.revoke_token(pk, actor=person(request))
+    messages.success(request, "The token is revoked: the next request with it is refused.")
+    return redirect("accounts:tokens")

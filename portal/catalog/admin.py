@@ -1,0 +1,61 @@
+"""The manager's side of the catalogue. Weights are published by the `publish` command, not here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from portal.accounts.roles import is_manager
+from portal.catalog.models import Family, Licence, LicenceVersion, Release
+
+
+class ManagersOnly:
+    """Managers see and change; nobody deletes what grants may point to."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_manager(request.user)  # type: ignore[arg-type]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_manager(request.user)  # type: ignore[arg-type]
+
+    has_change_permission = has_view_permission
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_manager(request.user)  # type: ignore[arg-type]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Family)
+class FamilyAdmin(ManagersOnly, ModelAdmin):
+    list_display = ("name", "publisher", "licence")
+    prepopulated_fields = {"slug": ("name",)}
+
+
+@admin.register(Release)
+class ReleaseAdmin(ManagersOnly, ModelAdmin):
+    list_display = ("name", "repo_id", "family", "status", "parameters")
+    list_filter = ("status", "family")
+    search_fields = ("name", "repo_id")
+    prepopulated_fields = {"slug": ("name",)}
+    readonly_fields = ("status",)  # changed by publishing and withdrawing
+
+
+class VersionInline(ManagersOnly, TabularInline):
+    """Published texts are read-only: grants and acceptances point to them. A change is a new version."""
+
+    model = LicenceVersion
+    extra = 0
+    fields = ("number", "text", "standing_grants", "reaccept_days", "published_at", "sha256")
+    readonly_fields = ("sha256",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Licence)
+class LicenceAdmin(ManagersOnly, ModelAdmin):
+    list_display = ("name", "slug")
+    inlines = (VersionInline,)

@@ -1,0 +1,22 @@
+"""What mail left and what still waits, for managers."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from portal.accounts.roles import is_manager
+from portal.audit.admin import ReadOnly
+from portal.mail.models import OutgoingMail
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(ReadOnly, ModelAdmin):
+    list_display = ("created_at", "to", "subject", "sent_at", "attempts", "last_error")
+    list_filter = (("sent_at", admin.EmptyFieldListFilter), "template")
+    search_fields = ("to", "subject")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_manager(request.user)  # type: ignore[arg-type]
+
+    def has_view_permission(self, request: HttpRequest, obj: OutgoingMail | None = None) -> bool:
+        return is_manager(request.user)  # type: ignore[arg-type]

@@ -1,0 +1,89 @@
+"""Applications at every point of their way."""
+
+from collections.abc import Callable
+
+import pytest
+
+from access_requests import services
+from access_requests.models import Application, Grant
+from portal.accounts.models import Account
+from portal.catalog.models import Release
+from tests.access_requests.people import ANSWERS
+
+
+@pytest.fixture
+def draft(alice: Account, release: Release) -> Application:
+    return services.start(actor=alice, releases=[release], answers=ANSWERS)
+
+
+@pytest.fixture
+def submitted(draft: Application, alice: Account) -> Application:
+    return services.submit(draft.pk, actor=alice, typed_name=alice.name)
+
+
+@pytest.fixture
+def in_review(submitted: Application, rita: Account) -> Application:
+    return services.claim(submitted.pk, actor=rita)
+
+
+@pytest.fixture
+def returned(in_review: Application, rita: Account) -> Application:
+    return services.return_for_correction(in_review.pk, actor=rita, message="Say which corpus.")
+
+
+@pytest.fixture
+def approved(in_review: Application, rita: Account) -> Application:
+    return services.decide(in_review.pk, actor=rita, approve=True, reason="Sound plan.")
+
+
+@pytest.fixture
+def refused(in_review: Application, rita: Account) -> Application:
+    return services.decide(in_review.pk, actor=rita, approve=False, reason="No research question.")
+
+
+@pytest.fixture
+def grant(approved: Application) -> Grant:
+    return approved.grants.get()
+
+
+@pytest.fixture
+def withdrawn(submitted: Application, alice: Account) -> Application:
+    return services.withdraw(submitted.pk, actor=alice)
+
+
+@pytest.fixture
+def second_release(release: Release) -> Release:
+    return another_release(release, "13b")
+
+
+@pytest.fixture
+def applied_by(release: Release, rita: Account) -> Callable[..., Application]:
+    """An application by anybody, at the point that is asked for."""
+
+    def make(account: Account, *, until: str = "submitted") -> Application:
+        application = services.start(actor=account, releases=[release], answers=ANSWERS)
+        if until != "draft":
+            services.submit(application.pk, actor=account, typed_name=account.name)
+        if until in ("in_review", "approved"):
+            services.claim(application.pk, actor=rita)
+        if until == "approved":
+            services.decide(application.pk, actor=rita, approve=True)
+        application.refresh_from_db()
+        return application
+
+    return make
+
+
+def another_release(release: Release, size: str, **fields: object) -> Release:
+    values = {
+        "family": release.family,
+        "repo_id": f"meta/llama-{size}",
+        "slug": f"llama-{size}",
+        "name": f"LLaMA {size.upper()}",
+        "parameters": 13_015_864_320,
+        "dimension": 5120,
+        "heads": 40,
+        "layers": 40,
+        **fields,
+    }
+    return Release.objects.create(**values)

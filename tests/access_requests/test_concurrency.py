@@ -1,0 +1,177 @@
+"""Two at once, with real threads and real transactions."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+
+from access_requests import services
+from access_requests.models import Application, Grant, LicenceAcceptance, State
+from portal.accounts.models import Account
+from portal.accounts.roles import Role
+from portal.audit.models import Event, Verb
+from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from portal.mail.models import OutgoingMail
+from portal.refusals import Code, Refusal
+from tests.access_requests.people import ANSWERS, applicant
+from tests.people import person
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+
+def at_once(*calls: Callable[[], object]) -> list[object]:
+    """Run all calls from threads that start together: what each returned, or what it raised."""
+    gate = threading.Barrier(len(calls))
+    results: list[object] = [None] * len(calls)
+
+    def run(index: int, call: Callable[[], object]) -> None:
+        try:
+            gate.wait(10)
+            results[index] = call()
+        except BaseException as error:
+            results[index] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+def refusals(results: list[object]) -> list[Refusal]:
+    others = [
+        one for one in results if isinstance(one, BaseException) and not isinstance(one, Refusal)
+    ]
+    assert not others, others
+    return [one for one in results if isinstance(one, Refusal)]
+
+
+@pytest.fixture
+def ready(db: None) -> Application:
+    """A draft that can be submitted, made anew: a transactional test empties the tables."""
+    for role in Role:
+        Group.objects.get_or_create(name=role.value)
+    licence = Licence.objects.create(slug="nc", name="Noncommercial")
+    LicenceVersion.objects.create(licence=licence, number=1, text="Text.")
+    family = Family.objects.create(slug="llama", name="LLaMA", publisher="meta", licence=licence)
+    release = Release.objects.create(
+        family=family,
+        repo_id="meta/llama-7b",
+        slug="llama-7b",
+        name="LLaMA 7B",
+        parameters=7,
+        dimension=8,
+        heads=1,
+        layers=1,
+    )
+    bob = applicant("bob")
+    return services.start(actor=bob, releases=[release], answers=ANSWERS)
+
+
+def test_two_starts_at_once_make_one_application(ready: Application) -> None:
+    release = ready.releases.get()
+    carol = applicant("carol")
+    results = at_once(
+        *[lambda: services.start(actor=carol, releases=[release], answers=ANSWERS)] * 4
+    )
+    assert refusals(results) == []
+    assert len({one.pk for one in results}) == 1  # type: ignore[attr-defined]
+    assert Application.objects.filter(applicant=carol).count() == 1
+    assert Event.objects.filter(verb=Verb.APPLICATION_STARTED, actor=carol).count() == 1
+
+
+def test_two_first_starts_in_a_family_without_a_form_make_one_application(
+    ready: Application,
+) -> None:
+    family = Family.objects.create(
+        slug="opt", name="OPT", publisher="meta", licence=Licence.objects.get()
+    )
+    release = Release.objects.create(
+        family=family,
+        repo_id="meta/opt",
+        slug="opt",
+        name="OPT",
+        parameters=1,
+        dimension=1,
+        heads=1,
+        layers=1,
+    )
+    people = [applicant(f"q{number}") for number in range(3)]
+    results = at_once(*[lambda p=p: services.start(actor=p, releases=[release]) for p in people])
+    assert refusals(results) == []
+    assert Application.objects.filter(family=family).count() == 3
+
+
+def test_two_submissions_at_once_make_one(ready: Application) -> None:
+    bob = ready.applicant
+    results = at_once(*[lambda: services.submit(ready.pk, actor=bob, typed_name=bob.name)] * 2)
+    (late,) = refusals(results)
+    assert late.code == Code.WRONG_STATE
+    assert "already submitted" in late.detail
+    assert OutgoingMail.objects.filter(template="application_submitted").count() == 1
+    assert Event.objects.filter(verb=Verb.APPLICATION_SUBMITTED).count() == 1
+    assert LicenceAcceptance.objects.count() == 1
+
+
+def test_two_claims_at_once_make_one_and_the_other_learns_who(ready: Application) -> None:
+    services.submit(ready.pk, actor=ready.applicant, typed_name=ready.applicant.name)
+    reviewers = [person("rita", Role.REVIEWER), person("sam", Role.REVIEWER)]
+    (late,) = refusals(at_once(*[lambda r=r: services.claim(ready.pk, actor=r) for r in reviewers]))
+    ready.refresh_from_db()
+    assert late.code == Code.CONFLICT
+    assert str(ready.claimed_by) in late.detail
+    assert ready.reviews.count() == 1
+
+
+def decided_at_once(application: Application, first: Account, second: Account) -> list[object]:
+    return at_once(
+        lambda: services.decide(application.pk, actor=first, approve=True),
+        lambda: services.decide(application.pk, actor=second, approve=False, reason="No."),
+    )
+
+
+def test_two_decisions_at_once_make_one_and_the_other_learns_by_whom(ready: Application) -> None:
+    services.submit(ready.pk, actor=ready.applicant, typed_name=ready.applicant.name)
+    rita, sam = person("rita", Role.REVIEWER), person("sam", Role.REVIEWER)
+    services.claim(ready.pk, actor=rita)
+    (late,) = refusals(decided_at_once(ready, rita, sam))
+    assert late.code == Code.CONFLICT
+    assert rita.name in late.detail
+    ready.refresh_from_db()
+    assert ready.state == State.APPROVED
+    assert Grant.objects.count() == 1
+    assert not OutgoingMail.objects.filter(template="application_refused").exists()
+
+
+def test_one_reviewer_in_two_tabs_decides_once(ready: Application) -> None:
+    services.submit(ready.pk, actor=ready.applicant, typed_name=ready.applicant.name)
+    rita = person("rita", Role.REVIEWER)
+    services.claim(ready.pk, actor=rita)
+    (late,) = refusals(decided_at_once(ready, rita, rita))
+    assert late.code == Code.CONFLICT
+    assert "by you" in late.detail
+    ready.refresh_from_db()
+    mails = OutgoingMail.objects.filter(
+        template__in=["application_approved", "application_refused"]
+    )
+    assert mails.get().template == f"application_{ready.state}"
+    assert Grant.objects.count() == (1 if ready.state == State.APPROVED else 0)
+
+
+def test_a_decision_and_a_withdrawal_at_once_leave_one_of_them(ready: Application) -> None:
+    bob = ready.applicant
+    services.submit(ready.pk, actor=bob, typed_name=bob.name)
+    rita = person("rita", Role.REVIEWER)
+    services.claim(ready.pk, actor=rita)
+    results = at_once(
+        lambda: services.decide(ready.pk, actor=rita, approve=True),
+        lambda: services.withdraw(ready.pk, actor=bob),
+    )
+    assert len(refusals(results)) == 1
+    ready.refresh_from_db()
+    assert (ready.state == State.APPROVED) == Grant.objects.exists()

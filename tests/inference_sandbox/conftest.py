@@ -1,0 +1,135 @@
+"""A tiny random LLaMA, really published, and a grant for alice to prompt it."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from access_requests.models import Grant, LicenceAcceptance, Tier
+from distribution.services import publish
+from inference_sandbox import services
+from inference_sandbox.models import Run
+from portal.accounts.models import Account
+from portal.catalog.models import Family, Release
+from tests.inference_sandbox.engine.releases import PARAMS, random_weights, write_byte_tokenizer
+
+# Slow enough to be killed, cancelled and revoked in the middle of an answer.
+TINY: dict[str, Any] = {**PARAMS, "dim": 96, "n_layers": 10, "max_seq_len": 1024}
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "params.json").write_text(json.dumps(TINY))
+    torch.save(random_weights(TINY), folder / "consolidated.00.pth")
+    write_byte_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(family: Family, weights: Path) -> Release:
+    """A published release. Its slug is new in each test, and so are its queue and keys in Redis."""
+    name = f"tiny-{secrets.token_hex(4)}"
+    release = Release.objects.create(
+        family=family,
+        repo_id=f"demo/{name}",
+        slug=name,
+        name="Tiny",
+        parameters=1_000_000,
+        dimension=TINY["dim"],
+        heads=TINY["n_heads"],
+        layers=TINY["n_layers"],
+        context_length=TINY["max_seq_len"],
+    )
+    publish(weights, repo_id=release.repo_id, actor=None)
+    release.refresh_from_db()
+    return release
+
+
+def give(account: Account, release: Release) -> Grant:
+    version = release.family.licence.current
+    acceptance = LicenceAcceptance.objects.create(
+        account=account,
+        licence_version=version,
+        typed_name=account.name,
+        text_sha256=version.sha256,
+    )
+    now = timezone.now()
+    return Grant.objects.create(
+        account=account,
+        release=release,
+        acceptance=acceptance,
+        tier=Tier.TRY,
+        starts_at=now - timedelta(minutes=1),
+        ends_at=now + timedelta(days=30),
+    )
+
+
+@pytest.fixture
+def grant(alice: Account, tiny: Release) -> Grant:
+    return give(alice, tiny)
+
+
+Prompt = Callable[..., Run]
+
+
+@pytest.fixture
+def prompt(alice: Account, tiny: Release, grant: Grant) -> Prompt:
+    """alice's prompt, greedy and of 8 tokens unless told otherwise."""
+
+    def create(**changes: Any) -> Run:
+        values = {"mode": "plain", "prompt": "Once", "temperature": 0.0, "top_p": 1.0}
+        values |= {"max_tokens": 8, "actor": alice, "release": tiny, **changes}
+        return services.create_run(**values)
+
+    return create
+
+
+def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """What `look` finds as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def celery_worker(slug: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real worker for the release's queue, on the test's own database, store and Redis."""
+    name = connection.settings_dict["NAME"]
+    database = f"sqlite:///{name}"
+    if connection.vendor == "postgresql":
+        database = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "DATABASE_URL": database,
+        "REDIS_URL": settings.REDIS_URL,
+        "WEIGHBRIDGE_STORE": settings.STORE_URL,
+        "WEIGHBRIDGE_SECRET_KEY": settings.SECRET_KEY,
+        "WEIGHBRIDGE_SANDBOX_CACHE": str(settings.SANDBOX_CACHE),
+    }
+    command = [sys.executable, "-m", "celery", "-A", "portal", "worker", "-P", "threads", "-c", "8"]
+    command += ["-Q", f"model.{slug}", "-n", f"engine-{secrets.token_hex(2)}@%h", "-l", "INFO"]
+    command += ["--without-gossip", "--without-mingle"]  # a second less, and no part of the matter
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,69 @@
+"""Writes tiny random models in the original layout, with a byte tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
+
+from inference_sandbox.engine.checkpoint import expected_shapes
+from inference_sandbox.engine.params import args_from_params
+
+# Every sharded dimension divides by 1, 2, 3 and 4; six heads share three key/value heads.
+PARAMS: dict[str, Any] = {
+    "dim": 48,
+    "n_layers": 2,
+    "n_heads": 6,
+    "n_kv_heads": 3,
+    "vocab_size": 264,
+    "multiple_of": 24,
+    "norm_eps": 1e-5,
+    "max_seq_len": 64,
+}
+ROW_PARALLEL = ("wo", "w2", "tok_embeddings")
+COLUMN_PARALLEL = ("wq", "wk", "wv", "w1", "w3", "output")
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+MakeRelease = Callable[..., Path]
+
+
+def random_weights(params: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = expected_shapes(args_from_params(params, None))
+    return {
+        name: 1 + 0.1 * torch.randn(shape, generator=generator)
+        if "norm" in name
+        else 0.3 * torch.randn(shape, generator=generator)
+        for name, shape in shapes.items()
+    }
+
+
+def cut(name: str, tensor: Tensor, shards: int) -> list[Tensor]:
+    """Cut as LLaMA's model-parallel layers do."""
+    module = name.split(".")[-2]
+    if module in ROW_PARALLEL:
+        return [part.clone() for part in tensor.chunk(shards, 1)]
+    if module in COLUMN_PARALLEL:
+        return [part.clone() for part in tensor.chunk(shards, 0)]
+    return [tensor.clone() for _ in range(shards)]
+
+
+def write_byte_tokenizer(folder: Path) -> None:
+    """One token per byte, as byte-level BPE without merges; bos, eos and one more control token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    controls = ["<s>", "<|im_start|>", "<|im_end|>"]
+    tokenizer.add_special_tokens([AddedToken(c, special=True, normalized=False) for c in controls])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"bos_token": "<s>", "eos_token": "<|im_end|>", "add_bos_token": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": TEMPLATE}))
