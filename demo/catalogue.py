@@ -26,23 +26,43 @@ def make() -> None:
     llama, _ = Family.objects.get_or_create(
         slug="llama",
         defaults={
-            "name": "LLaMA", "publisher": "Meta AI", "licence": licence, "position": 2,
+            "name": "LLaMA",
+            "publisher": "Meta AI",
+            "licence": licence,
+            "position": 2,
             "summary": "Foundation language models of 7 to 65 billion parameters, released to researchers case by case.",
         },
-    )  # fmt: skip
+    )
     for position, (size, facts) in enumerate(LLAMA.items()):
-        _release(llama, f"LLaMA {size}", f"meta/llama-{size.lower()}", facts, position=position, card="llama-card.md",
-                 summary=f"The {size} model of the LLaMA family. A base model, for research.")  # fmt: skip
+        _release(
+            llama,
+            f"LLaMA {size}",
+            f"meta/llama-{size.lower()}",
+            facts,
+            position=position,
+            card="llama-card.md",
+            summary=f"The {size} model of the LLaMA family. A base model, for research.",
+        )
     demo, _ = Family.objects.get_or_create(
         slug="demo",
         defaults={
-            "name": "Demo", "publisher": "Weighbridge demo", "licence": licence, "position": 1,
+            "name": "Demo",
+            "publisher": "Weighbridge demo",
+            "licence": licence,
+            "position": 1,
             "summary": "A small real model, to walk the whole way with: apply, be reviewed, download, prompt.",
         },
-    )  # fmt: skip
-    _release(demo, "SmolLM2 135M", DEMO_REPO, (134_515_008, 576, 9, 30, 2_000_000_000_000, 3), position=0,
-             card="smollm2-card.md", context=8192,
-             summary="A small instruction-following model with the LLaMA architecture, in three shards.")  # fmt: skip
+    )
+    _release(
+        demo,
+        "SmolLM2 135M",
+        DEMO_REPO,
+        (134_515_008, 576, 9, 30, 2_000_000_000_000, 3),
+        position=0,
+        card="smollm2-card.md",
+        context=8192,
+        summary="A small instruction-following model with the LLaMA architecture, in three shards.",
+    )
 
 
 def _licence() -> Licence:
@@ -62,16 +82,32 @@ def _licence() -> Licence:
 
 
 def _release(
-    family: Family, name: str, repo_id: str, facts: tuple[int, int, int, int, int, int], *, position: int,
-    card: str, summary: str, context: int = 2048,
-) -> None:  # fmt: skip
+    family: Family,
+    name: str,
+    repo_id: str,
+    facts: tuple[int, int, int, int, int, int],
+    *,
+    position: int,
+    card: str,
+    summary: str,
+    context: int = 2048,
+) -> None:
     parameters, dimension, heads, layers, tokens, shards = facts
     Release.objects.get_or_create(
         repo_id=repo_id,
         defaults={
-            "family": family, "slug": repo_id.split("/")[1], "name": name, "summary": summary,
-            "model_card": (TEXTS / card).read_text(), "parameters": parameters, "dimension": dimension, "heads": heads,
-            "layers": layers, "training_tokens": tokens, "model_parallel": shards, "context_length": context,
+            "family": family,
+            "slug": repo_id.split("/")[1],
+            "name": name,
+            "summary": summary,
+            "model_card": (TEXTS / card).read_text(),
+            "parameters": parameters,
+            "dimension": dimension,
+            "heads": heads,
+            "layers": layers,
+            "training_tokens": tokens,
+            "model_parallel": shards,
+            "context_length": context,
             "position": position,
         },
-    )  # fmt: skip
+    )

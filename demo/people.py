@@ -56,19 +56,27 @@ def _account(email: str, name: str) -> Account:
 def _days_ago(days: float) -> Iterator[None]:
     """Act as if it were that long ago, so that the queue has ages and the time lines are true to them."""
     then = timezone.now() - timedelta(days=days)
-    with mock.patch("django.utils.timezone.now", lambda: then):
+    with mock.patch("django.utils.timezone.now", return_value=then):
         yield
 
 
 def _researcher() -> None:
     """researcher@demo.test holds a grant for the demo release."""
     story = Story(
-        email="researcher@demo.test", name="Ines Moreau", category="academia", institution="Université de Lyon",
-        country="FR", position="Postdoctoral researcher", web_page="https://www.univ-lyon.example/moreau",
-        repos=(DEMO_REPO,), days=6, purpose="I study how small language models store facts, layer by layer, and whether "
+        email="researcher@demo.test",
+        name="Ines Moreau",
+        category="academia",
+        institution="Université de Lyon",
+        country="FR",
+        position="Postdoctoral researcher",
+        web_page="https://www.univ-lyon.example/moreau",
+        repos=(DEMO_REPO,),
+        days=6,
+        purpose="I study how small language models store facts, layer by layer, and whether "
         "what we see in them holds in larger ones of the same architecture.",
-        use="Activation patching and probing on our own GPU server; no product, no service.", outcome="approve",
-    )  # fmt: skip
+        use="Activation patching and probing on our own GPU server; no product, no service.",
+        outcome="approve",
+    )
     _tell(story)
 
 
@@ -76,9 +84,14 @@ def _tell(story: Story) -> None:
     applicant = _account(story.email, story.name)
     with _days_ago(story.days):
         Affiliation.objects.create(
-            account=applicant, category=story.category, institution=story.institution, country=story.country,
-            position=story.position, web_page=story.web_page, orcid=story.orcid,
-        )  # fmt: skip
+            account=applicant,
+            category=story.category,
+            institution=story.institution,
+            country=story.country,
+            position=story.position,
+            web_page=story.web_page,
+            orcid=story.orcid,
+        )
         releases = list(Release.objects.filter(repo_id__in=story.repos))
         application = services.start(actor=applicant, releases=releases)
         services.save_draft(

@@ -100,7 +100,6 @@ class Site:
         self._spawn(
             "engine",
             [*worker, "-Q", f"model.{RELEASE}", "-c", "8", "-n", "engine@%h"],
-            WEIGHBRIDGE_PRELOAD=RELEASE,
         )
         self._spawn(
             "beat",
@@ -114,8 +113,23 @@ class Site:
                 "--pidfile=",
             ],
         )
-        self._spawn("web", [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1",
-                            "--port", str(self.port), "--lifespan", "off", "--timeout-graceful-shutdown", "3"])  # fmt: skip
+        self._spawn(
+            "web",
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "portal.asgi:application",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+                "--lifespan",
+                "off",
+                "--timeout-graceful-shutdown",
+                "3",
+            ],
+        )
         self._wait_for_web()
 
     def watch(self) -> None:
@@ -155,8 +169,24 @@ class Site:
         data = HOME / "redis"
         data.mkdir(parents=True, exist_ok=True)
         socket_path = self.run_dir / "redis.sock"
-        self._spawn("redis", [executable, "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700",
-                              "--dir", str(data), "--save", "", "--appendonly", "yes"])  # fmt: skip
+        self._spawn(
+            "redis",
+            [
+                executable,
+                "--port",
+                "0",
+                "--unixsocket",
+                str(socket_path),
+                "--unixsocketperm",
+                "700",
+                "--dir",
+                str(data),
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+            ],
+        )
         self._wait(socket_path.exists, "redis", 10)
         (HOME / "redis_url").write_text(self.env["REDIS_URL"])
 
@@ -164,10 +194,15 @@ class Site:
         (HOME / "log").mkdir(parents=True, exist_ok=True)
         with (HOME / "log" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command, cwd=ROOT, env={**self.env, **extra_env}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command,
+                cwd=ROOT,
+                env={**self.env, **extra_env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops them in order
                 preexec_fn=_die_with_parent,
-            )  # fmt: skip
+            )
         self.children[name] = Child(process, command, extra_env)
         return self.children[name]
 

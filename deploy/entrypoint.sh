@@ -3,7 +3,7 @@
 #
 #   web             answers requests; does not migrate
 #   worker          mail and sweeps (queue `default`)
-#   gpu-worker      the engine of one release (queue `model.<slug>`, the slug from WEIGHBRIDGE_PRELOAD)
+#   gpu-worker      the engine of one release (queue `model.<slug>`, the slug from WEIGHBRIDGE_RELEASE)
 #   beat            sets off what is due; run exactly one
 #   migrate         brings the database up to date, then ends
 #   manage COMMAND  manage.py
@@ -29,10 +29,10 @@ case "$role" in
     exec celery -A portal worker -Q default -n "worker@%h" --loglevel "$LEVEL" "$@"
     ;;
   gpu-worker)
-    [ -n "${WEIGHBRIDGE_PRELOAD:-}" ] ||
-      wrong "Set WEIGHBRIDGE_PRELOAD to the slug of the release that this worker serves, for example llama-7b."
+    [ -n "${WEIGHBRIDGE_RELEASE:-}" ] ||
+      wrong "Set WEIGHBRIDGE_RELEASE to the slug of the release that this worker serves, for example llama-7b."
     # Threads, not processes: one engine owns the device, and each thread waits for one request of its batch.
-    exec celery -A portal worker -Q "model.$WEIGHBRIDGE_PRELOAD" -n "$WEIGHBRIDGE_PRELOAD@%h" \
+    exec celery -A portal worker -Q "model.$WEIGHBRIDGE_RELEASE" -n "$WEIGHBRIDGE_RELEASE@%h" \
       --pool threads --concurrency "${WEIGHBRIDGE_BATCH:-8}" --loglevel "$LEVEL" "$@"
     ;;
   beat)

@@ -13,5 +13,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "demo": settings.DEMO,
         "base_url": settings.BASE_URL,
-        "may_review": bool(user and user.is_authenticated and user.is_staff and roles.is_reviewer(user)),
+        "may_review": bool(
+            user and user.is_authenticated and user.is_staff and roles.is_reviewer(user)
+        ),
     }

@@ -16,7 +16,11 @@ Handler = Callable[[HttpRequest], Any]
 _SAFE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 
 
-def _both(get_response: Handler, before: Callable[[HttpRequest], None], after: Callable[[HttpRequest, HttpResponse], None]) -> Handler:
+def _both(
+    get_response: Handler,
+    before: Callable[[HttpRequest], None],
+    after: Callable[[HttpRequest, HttpResponse], None],
+) -> Handler:
     """One middleware from what to do before and after, sync or async as the next one is."""
     if iscoroutinefunction(get_response):
 
@@ -81,5 +85,3 @@ class RefusalMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return problems.respond(request, error) if isinstance(error, Refusal) else None
-
-

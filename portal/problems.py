@@ -50,7 +50,9 @@ def as_refusal(error: Exception) -> Refusal | None:
         case Refusal():
             return error
         case Http404() | exceptions.NotFound():
-            return Refusal(Code.NOT_FOUND, "Nothing is here, or nothing you may see.", "Check the address.")
+            return Refusal(
+                Code.NOT_FOUND, "Nothing is here, or nothing you may see.", "Check the address."
+            )
         case exceptions.NotAuthenticated():
             return Refusal(
                 Code.NOT_SIGNED_IN,
@@ -59,18 +61,31 @@ def as_refusal(error: Exception) -> Refusal | None:
                 url="/account/tokens/",
             )
         case exceptions.AuthenticationFailed():
-            return Refusal(Code.NOT_SIGNED_IN, str(error.detail), "Make a new token on your account page.", url="/account/tokens/")
+            return Refusal(
+                Code.NOT_SIGNED_IN,
+                str(error.detail),
+                "Make a new token on your account page.",
+                url="/account/tokens/",
+            )
         case exceptions.ValidationError():
             return Refusal(
-                Code.INVALID, "Some fields do not fit.", "Mend the named fields and send again.",
+                Code.INVALID,
+                "Some fields do not fit.",
+                "Mend the named fields and send again.",
                 fields=_fields(error.detail),
             )
         case exceptions.Throttled():
-            return Refusal(Code.QUOTA_EXHAUSTED, "Too many requests.", f"Try again in {error.wait or 60:.0f} s.")
+            return Refusal(
+                Code.QUOTA_EXHAUSTED,
+                "Too many requests.",
+                f"Try again in {getattr(error, 'wait', None) or 60:.0f} s.",
+            )
         case exceptions.ParseError():
             return Refusal(Code.INVALID, str(error.detail), "Send valid JSON.")
         case PermissionDenied() | exceptions.PermissionDenied():
-            return Refusal(Code.NOT_ALLOWED, "Your role does not allow this.", "Ask a manager of this site.")
+            return Refusal(
+                Code.NOT_ALLOWED, "Your role does not allow this.", "Ask a manager of this site."
+            )
     return None
 
 
@@ -83,7 +98,9 @@ def _fields(detail: Any) -> dict[str, list[str]]:
 def _flat(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [line for inner in value.values() for line in _flat(inner)]
-    return [line for inner in value for line in _flat(inner)] if isinstance(value, list) else [value]
+    return (
+        [line for inner in value for line in _flat(inner)] if isinstance(value, list) else [value]
+    )
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -93,14 +110,23 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if refusal is None:
         if isinstance(error, exceptions.APIException):
             return Response(
-                {"title": str(error.detail), "status": error.status_code, "code": Code.INVALID,
-                 "detail": str(error.detail), "request_id": request_id(request)},
-                status=error.status_code, content_type=PROBLEM,
+                {
+                    "title": str(error.detail),
+                    "status": error.status_code,
+                    "code": Code.INVALID,
+                    "detail": str(error.detail),
+                    "request_id": request_id(request),
+                },
+                status=error.status_code,
+                content_type=PROBLEM,
             )
         return None
     headers = {**refusal.headers, "X-Error-Code": str(refusal.code)}
     if refusal.code == Code.NOT_SIGNED_IN:
         headers["WWW-Authenticate"] = f'Bearer realm="{settings.BASE_URL}"'
     return Response(
-        refusal.problem(request_id(request)), status=refusal.status, content_type=PROBLEM, headers=headers
+        refusal.problem(request_id(request)),
+        status=refusal.status,
+        content_type=PROBLEM,
+        headers=headers,
     )

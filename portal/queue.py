@@ -18,8 +18,11 @@ def enqueue_on_commit(task: Task, *args: Any, queue: str | None = None) -> None:
 
     def send() -> None:
         try:
-            task.apply_async(args=args, queue=queue)
+            options: dict[str, Any] = {"queue": queue} if queue else {}
+            task.apply_async(args=args, **options)
         except Exception:
-            log.exception("%s%r was not handed to the broker; the sweep will find it", task.name, args)
+            log.exception(
+                "%s%r was not handed to the broker; the sweep will find it", task.name, args
+            )
 
     transaction.on_commit(send)

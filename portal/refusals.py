@@ -6,8 +6,6 @@ A refusal always says its cause and the way out. The codes are part of the API a
 from datetime import datetime
 from enum import StrEnum
 
-from django.utils import timezone
-
 
 class Code(StrEnum):
     """The cause, for programs. The value never changes once released."""
@@ -81,8 +79,15 @@ class Refusal(Exception):
     """
 
     def __init__(
-        self, code: Code, detail: str, way_out: str, *, since: datetime | None = None, url: str = "",
-        fields: dict[str, list[str]] | None = None, headers: dict[str, str] | None = None,
+        self,
+        code: Code,
+        detail: str,
+        way_out: str,
+        *,
+        since: datetime | None = None,
+        url: str = "",
+        fields: dict[str, list[str]] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -122,5 +127,6 @@ class Refusal(Exception):
 
     def line(self, request_id: str) -> str:
         """One readable line, for curl."""
-        since = f" (since {self.since.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M} UTC)" if self.since else ""
-        return f"{self.code}: {self.detail}{since} {self.way_out} [request {request_id}]\n"
+        since = f" (since {self.since:%Y-%m-%d %H:%M} UTC)" if self.since else ""
+        text = " ".join(f"{self.detail}{since} {self.way_out}".split())
+        return f"{self.code}: {text} [request {request_id}]\n"

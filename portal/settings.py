@@ -144,7 +144,9 @@ _embedded = HOME / "redis_url"
 REDIS_URL = env.str(
     "REDIS_URL", _embedded.read_text().strip() if _embedded.exists() else "redis://127.0.0.1:6379/0"
 )
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -174,7 +176,9 @@ if SANDBOX_DTYPE not in ("float32", "bfloat16"):
 SANDBOX_CONTEXT = env.int("WEIGHBRIDGE_CONTEXT", 2048)  # tokens, prompt and answer together
 SANDBOX_BATCH = env.int("WEIGHBRIDGE_BATCH", 8)  # requests in one running batch
 SANDBOX_MAX_TOKENS = env.int("WEIGHBRIDGE_MAX_TOKENS", 1024)  # of one answer
-SANDBOX_STREAM_SECONDS = env.int("WEIGHBRIDGE_STREAM_SECONDS", 86400)  # how long a stream can be read again
+SANDBOX_STREAM_SECONDS = env.int(
+    "WEIGHBRIDGE_STREAM_SECONDS", 86400
+)  # how long a stream can be read again
 SANDBOX_CACHE = Path(env.str("WEIGHBRIDGE_SANDBOX_CACHE", str(HOME / "sandbox-cache")))
 
 # ---- People --------------------------------------------------------------------------------------
@@ -185,7 +189,11 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
@@ -262,6 +270,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ReleaseStatusEnum": "portal.catalog.models.Release.Status",
+        "GrantStatusEnum": "access_requests.models.Grant.Status",
+        "RunStatusEnum": "inference_sandbox.models.Run.Status",
+    },
 }
 
 LOGGING = {

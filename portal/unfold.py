@@ -25,8 +25,16 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": True,
     "COLORS": {
         "primary": {
-            "50": "#eef7f6", "100": "#d5ebe8", "200": "#aed7d2", "300": "#7dbcb5", "400": "#4d9c95",
-            "500": "#2f807a", "600": "#1f6763", "700": "#1b5350", "800": "#194341", "900": "#173937",
+            "50": "#eef7f6",
+            "100": "#d5ebe8",
+            "200": "#aed7d2",
+            "300": "#7dbcb5",
+            "400": "#4d9c95",
+            "500": "#2f807a",
+            "600": "#1f6763",
+            "700": "#1b5350",
+            "800": "#194341",
+            "900": "#173937",
             "950": "#082120",
         },
     },
@@ -37,19 +45,33 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Review",
                 "items": [
-                    _link("Applications", "inbox", "admin:access_requests_application_changelist", "reviewer"),
+                    _link(
+                        "Applications",
+                        "inbox",
+                        "admin:access_requests_application_changelist",
+                        "reviewer",
+                    ),
                     _link("Grants", "key", "admin:access_requests_grant_changelist", "reviewer"),
                 ],
             },
             {
                 "title": "Release",
                 "items": [
-                    _link("Releases", "deployed_code", "admin:catalog_release_changelist", "manager"),
+                    _link(
+                        "Releases", "deployed_code", "admin:catalog_release_changelist", "manager"
+                    ),
                     _link("Families", "category", "admin:catalog_family_changelist", "manager"),
                     _link("Licences", "gavel", "admin:catalog_licence_changelist", "manager"),
                     _link("Forms", "list_alt", "admin:access_requests_form_changelist", "manager"),
-                    _link("Downloads", "download", "admin:distribution_download_changelist", "manager"),
-                    _link("Sandbox runs", "terminal", "admin:inference_sandbox_run_changelist", "manager"),
+                    _link(
+                        "Downloads", "download", "admin:distribution_download_changelist", "manager"
+                    ),
+                    _link(
+                        "Sandbox runs",
+                        "terminal",
+                        "admin:inference_sandbox_run_changelist",
+                        "manager",
+                    ),
                 ],
             },
             {

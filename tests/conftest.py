@@ -81,7 +81,9 @@ def mallory(db: None) -> Account:
 @pytest.fixture
 def licence(db: None) -> Licence:
     licence = Licence.objects.create(slug="noncommercial", name="Noncommercial research licence")
-    LicenceVersion.objects.create(licence=licence, number=1, text="# For research\n\nNot for commerce.")
+    LicenceVersion.objects.create(
+        licence=licence, number=1, text="# For research\n\nNot for commerce."
+    )
     return licence
 
 

@@ -16,7 +16,17 @@ def start_redis() -> str:
     folder = Path(tempfile.mkdtemp(prefix="wb-test-"))
     socket = folder / "redis.sock"
     process = subprocess.Popen(
-        [executable, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)],
+        [
+            executable,
+            "--port",
+            "0",
+            "--unixsocket",
+            str(socket),
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+        ],
         stdout=subprocess.DEVNULL,
     )
 

@@ -36,13 +36,19 @@ class Site:
     def manage(self, *arguments: str) -> str:
         """What `script/manage …` prints, on this site."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment(self.home), capture_output=True, text=True,
-        )  # fmt: skip
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment(self.home),
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def token(self, email: str, *scopes: str) -> str:
-        return self.manage("create_token", email, *(part for scope in scopes for part in ("--scope", scope)))
+        return self.manage(
+            "create_token", email, *(part for scope in scopes for part in ("--scope", scope))
+        )
 
     def group(self) -> list[int]:
         """The ids of all processes that carry this site's home in their environment."""
@@ -60,7 +66,11 @@ class Site:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """The caller's environment without what the test run itself set: the site stands on its own feet."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("WEIGHBRIDGE_", "DJANGO_"))}
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WEIGHBRIDGE_", "DJANGO_"))
+    }
     for name in ("DATABASE_URL", "REDIS_URL", "EMAIL_URL"):
         ours.pop(name, None)
     return {**ours, **servers(home), "WEIGHBRIDGE_HOME": str(home), **more}
@@ -74,7 +84,9 @@ def servers(home: Path) -> dict[str, str]:
     name = f"wb_site_{home.name.replace('-', '_')}"
     address = f"{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT'] or 5432}"
     with psycopg.connect(f"postgresql://{address}/postgres", autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", [name]
+        ).fetchone():
             connection.execute(f'CREATE DATABASE "{name}"')
     return {"DATABASE_URL": f"postgres://{address}/{name}", "REDIS_URL": settings.REDIS_URL}
 
@@ -82,7 +94,9 @@ def servers(home: Path) -> dict[str, str]:
 def drop_database(home: Path) -> None:
     if url := servers(home).get("DATABASE_URL"):
         server, _, name = url.rpartition("/")
-        with psycopg.connect(f"{server}/postgres".replace("postgres://", "postgresql://"), autocommit=True) as connection:
+        with psycopg.connect(
+            f"{server}/postgres".replace("postgres://", "postgresql://"), autocommit=True
+        ) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
@@ -90,9 +104,13 @@ def start(home: Path) -> Site:
     """Start the demo on `home` and wait for its `ready` line."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo"], cwd=ROOT, env=environment(home, WEIGHBRIDGE_PORT=str(port)),
-        stdout=subprocess.PIPE, stderr=(home / "demo.err").open("a"), text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment(home, WEIGHBRIDGE_PORT=str(port)),
+        stdout=subprocess.PIPE,
+        stderr=(home / "demo.err").open("a"),
+        text=True,
+    )
     assert process.stdout
     line = process.stdout.readline()
     ready = re.fullmatch(r"ready (http://127\.0\.0\.1:\d+)\n", line)

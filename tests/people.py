@@ -11,7 +11,11 @@ from portal.accounts.roles import Role
 
 def person(name: str, *roles: Role, **fields: Any) -> Account:
     account = Account.objects.create_user(
-        f"{name}@lab.test", "a-password-for-tests", name=f"{name.title()} Example", is_staff=bool(roles), **fields
+        f"{name}@lab.test",
+        "a-password-for-tests",
+        name=f"{name.title()} Example",
+        is_staff=bool(roles),
+        **fields,
     )
     account.groups.set(Group.objects.filter(name__in=[role.value for role in roles]))
     account.emailaddress_set.create(email=account.email, verified=True, primary=True)

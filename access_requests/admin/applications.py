@@ -15,6 +15,7 @@ from unfold.decorators import display
 from access_requests import evidence, selectors, services, words
 from access_requests.admin.desk import Desk, reviewer
 from access_requests.admin.filters import AgeFilter, CategoryFilter, ClaimFilter, StateFilter
+from access_requests.forms import ReleaseChoices
 from access_requests.models import Application, State, Tier
 from access_requests.services.reviewing import DEFAULT_GRANT
 from access_requests.workflow import Action, Role, actions_for
@@ -41,7 +42,7 @@ class RefuseForm(forms.Form):
 
 
 class ApproveForm(forms.Form):
-    releases = forms.ModelMultipleChoiceField(
+    releases = ReleaseChoices(
         queryset=Release.objects.none(), widget=forms.CheckboxSelectMultiple, label="Releases"
     )
     tier = forms.ChoiceField(choices=Tier.choices, initial=Tier.WEIGHTS, label="Covers")
@@ -61,7 +62,7 @@ class ApproveForm(forms.Form):
         end = (timezone.now() + DEFAULT_GRANT).date()
         super().__init__(data, initial={"releases": open_ones, "ends_at": end})
         field = self.fields["releases"]
-        assert isinstance(field, forms.ModelMultipleChoiceField)
+        assert isinstance(field, ReleaseChoices)
         field.queryset = open_ones
 
     def terms(self) -> dict[str, Any]:

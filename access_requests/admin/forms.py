@@ -1,5 +1,6 @@
 """The questions of each family; frozen as soon as an application answers them."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from access_requests import questions as rules
 from access_requests import services
@@ -15,14 +17,25 @@ from access_requests.models import Form
 from portal.accounts.roles import is_manager, is_reviewer
 
 
+class IndentedJSON(forms.JSONField):
+    """JSON as a person edits it: one thing a line."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, str):  # typed, and maybe not JSON at all: it comes back as it is
+            return value
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 class QuestionsForm(forms.ModelForm):
+    questions = IndentedJSON(
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 30}),
+        help_text="A list of {key, label, type, required, help, max_length, choices}. "
+        f"Types: {', '.join(rules.TYPES)}.",
+    )
+
     class Meta:
         model = Form
         fields = ("family", "questions")
-        help_texts = {
-            "questions": "A list of {key, label, type, required, help, max_length, choices}. "
-            f"Types: {', '.join(rules.TYPES)}."
-        }
 
     def clean_questions(self) -> Any:
         given = self.cleaned_data["questions"]

@@ -220,5 +220,6 @@ def _record_expiry(grant_id: int) -> bool:
         return False  # another sweep, or a renewal, was quicker
     grant.expiry_recorded_at = timezone.now()
     grant.save(update_fields=["expiry_recorded_at"])
+    record(Verb.GRANT_EXPIRED, grant, actor=None, account=grant.account_id)
     send("grant_ended", to=grant.account, grant=grant)
     return True

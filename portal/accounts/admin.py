@@ -19,7 +19,7 @@ class AffiliationInline(StackedInline):
     extra = 0
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_reviewer(request.user)  # type: ignore[arg-type]
+        return is_reviewer(request.user)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -38,15 +38,15 @@ class AccountAdmin(ModelAdmin):
     inlines = (AffiliationInline,)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_reviewer(request.user)  # type: ignore[arg-type]
+        return is_reviewer(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        return is_reviewer(request.user)  # type: ignore[arg-type]
+        return is_reviewer(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
             return False
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # people sign up themselves, with a verified address
@@ -54,7 +54,9 @@ class AccountAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         return False
 
-    def save_related(self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool) -> None:
+    def save_related(
+        self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool
+    ) -> None:
         """Whoever has a role may open the admin, and nobody else."""
         super().save_related(request, form, formsets, change)
         account: Account = form.instance

@@ -27,7 +27,9 @@ def token_of(request: HttpRequest | Request) -> ApiToken | None:
         raise exceptions.AuthenticationFailed("This token is unknown or was revoked.")
     now = timezone.now()
     if token.expires_at and token.expires_at <= now:
-        raise exceptions.AuthenticationFailed(f"This token expired on {token.expires_at:%Y-%m-%d %H:%M} UTC.")
+        raise exceptions.AuthenticationFailed(
+            f"This token expired on {token.expires_at:%Y-%m-%d %H:%M} UTC."
+        )
     # Once a minute is enough to see whether a token is in use, and spares a write for every request.
     if token.last_used_at is None or token.last_used_at < now - timedelta(minutes=1):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

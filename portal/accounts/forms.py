@@ -12,9 +12,11 @@ class SignupForm(forms.Form):
     """What allauth asks beside e-mail and password."""
 
     name = forms.CharField(
-        label="Full name", max_length=150, help_text="As it should stand under a licence.",
+        label="Full name",
+        max_length=150,
+        help_text="As it should stand under a licence.",
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )  # fmt: skip
+    )
     field_order = ("name", "email", "password1", "password2")
 
     def signup(self, request: HttpRequest, user: Account) -> None:

@@ -83,7 +83,9 @@ class Affiliation(models.Model):
     institution = models.CharField(max_length=200)
     country = CountryField()
     position = models.CharField(max_length=120)
-    web_page = models.URLField("web page", blank=True, help_text="A page that shows you at this institution.")
+    web_page = models.URLField(
+        "web page", blank=True, help_text="A page that shows you at this institution."
+    )
     orcid = models.CharField("ORCID iD", max_length=19, blank=True, validators=[valid_orcid])
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -95,7 +97,7 @@ class Affiliation(models.Model):
         return {
             "category": self.get_category_display(),
             "institution": self.institution,
-            "country": str(self.country.name),
+            "country": str(getattr(self.country, "name", self.country)),
             "position": self.position,
             "web_page": self.web_page,
             "orcid": self.orcid,
@@ -140,6 +142,11 @@ class ApiToken(models.Model):
         """A new token and its text, which is not kept."""
         text = "wb_" + secrets.token_urlsafe(32)
         row = cls.objects.create(
-            account=account, name=name, scopes=scopes, expires_at=expires_at, sha256=cls.digest(text), hint=text[:7]
+            account=account,
+            name=name,
+            scopes=scopes,
+            expires_at=expires_at,
+            sha256=cls.digest(text),
+            hint=text[:7],
         )
         return row, text

@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-
 from django.http import HttpRequest
 
 from portal.accounts.models import Account
@@ -46,12 +45,12 @@ def is_auditor(account: Account | AnonymousUser) -> bool:
 
 
 def request_reviewer(request: HttpRequest) -> bool:
-    return is_reviewer(request.user)  # type: ignore[arg-type]
+    return is_reviewer(request.user)
 
 
 def request_manager(request: HttpRequest) -> bool:
-    return is_manager(request.user)  # type: ignore[arg-type]
+    return is_manager(request.user)
 
 
 def request_auditor(request: HttpRequest) -> bool:
-    return is_auditor(request.user)  # type: ignore[arg-type]
+    return is_auditor(request.user)

@@ -34,11 +34,16 @@ def create_token(
     if unknown or not scopes:
         raise Refusal(
             Code.INVALID,
-            f"There is no scope {', '.join(unknown)}." if unknown else "A token needs at least one scope.",
+            f"There is no scope {', '.join(unknown)}."
+            if unknown
+            else "A token needs at least one scope.",
             f"Choose from: {', '.join(Scope.values)}.",
         )
     token, text = ApiToken.make(
-        account, name=name, scopes=sorted(set(scopes)), expires_at=timezone.now() + timedelta(days=days)
+        account,
+        name=name,
+        scopes=sorted(set(scopes)),
+        expires_at=timezone.now() + timedelta(days=days),
     )
     record(Verb.TOKEN_CREATED, token, actor=actor, scopes=token.scopes)
     return token, text
@@ -49,6 +54,11 @@ def revoke_token(token_id: int, *, actor: Account) -> None:
     """Delete one's own token; the next request with it is refused."""
     token = ApiToken.objects.select_for_update().filter(pk=token_id, account=actor).first()
     if token is None:
-        raise Refusal(Code.NOT_FOUND, "You have no such token.", "It may be revoked already.", url="/account/tokens/")
+        raise Refusal(
+            Code.NOT_FOUND,
+            "You have no such token.",
+            "It may be revoked already.",
+            url="/account/tokens/",
+        )
     record(Verb.TOKEN_REVOKED, token, actor=actor)
     token.delete()

@@ -30,7 +30,12 @@ def profile(request: HttpRequest) -> HttpResponse:
         services.save_affiliation(form.save(commit=False), actor=account)
         messages.success(request, "Saved.")
         return redirect(_next(request) or "accounts:profile")
-    context = {"form": form, "name_form": name_form, "next": _next(request), "is_new": affiliation is None}
+    context = {
+        "form": form,
+        "name_form": name_form,
+        "next": _next(request),
+        "is_new": affiliation is None,
+    }
     return render(request, "accounts/profile.html", context)
 
 
@@ -47,11 +52,16 @@ def tokens(request: HttpRequest) -> HttpResponse:
     text = ""
     if request.method == "POST" and form.is_valid():
         _, text = services.create_token(
-            account, actor=account, name=form.cleaned_data["name"], scopes=form.cleaned_data["scopes"]
+            account,
+            actor=account,
+            name=form.cleaned_data["name"],
+            scopes=form.cleaned_data["scopes"],
         )
         form = TokenForm()
     response = render(
-        request, "accounts/tokens.html", {"form": form, "text": text, "tokens": account.tokens.all()}
+        request,
+        "accounts/tokens.html",
+        {"form": form, "text": text, "tokens": account.tokens.all()},
     )
     response["Cache-Control"] = "no-store"
     return response

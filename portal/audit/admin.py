@@ -28,7 +28,7 @@ class EventAdmin(ReadOnly, ModelAdmin):
     list_select_related = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_auditor(request.user)  # type: ignore[arg-type]
+        return is_auditor(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        return is_auditor(request.user)  # type: ignore[arg-type]
+        return is_auditor(request.user)

@@ -15,7 +15,7 @@ from portal.audit.models import Event
 
 class IsAuditor(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return is_auditor(request.user)  # type: ignore[arg-type]
+        return is_auditor(request.user)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
@@ -38,7 +38,11 @@ class EventList(generics.ListAPIView[Event]):
     serializer_class = EventSerializer
 
     def get_queryset(self) -> "QuerySet[Event]":
-        wanted = {name: self.request.query_params[name] for name in FILTERS if name in self.request.query_params}
+        wanted = {
+            name: self.request.query_params[name]
+            for name in FILTERS
+            if name in self.request.query_params
+        }
         if not wanted.get("actor", "0").isdigit():
             raise serializers.ValidationError({"actor": ["An account id is a number."]})
         return Event.objects.filter(**wanted)

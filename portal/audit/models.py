@@ -11,8 +11,8 @@ class Verb(models.TextChoices):
 
     ACCOUNT_SIGNED_UP = "account.signed_up"
     AFFILIATION_CHANGED = "affiliation.changed"
-    TOKEN_CREATED = "token.created"
-    TOKEN_REVOKED = "token.revoked"
+    TOKEN_CREATED = "token.created"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
 
     LICENCE_ACCEPTED = "licence.accepted"
     RELEASE_PUBLISHED = "release.published"
@@ -33,6 +33,7 @@ class Verb(models.TextChoices):
     GRANT_SUSPENDED = "grant.suspended"
     GRANT_REINSTATED = "grant.reinstated"
     GRANT_RENEWED = "grant.renewed"
+    GRANT_EXPIRED = "grant.expired"
 
     LINK_ISSUED = "link.issued"
     LINK_DENIED = "link.denied"
@@ -56,11 +57,18 @@ class Event(models.Model):
     verb = models.CharField(max_length=40, choices=Verb)
     # No constraint in the database: deleting a person must never delete, nor need to change, an event.
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, blank=True, db_constraint=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="+",
     )
     subject_type = models.CharField(max_length=40)
     subject_id = models.CharField(max_length=64)
-    data = models.JSONField(default=dict, help_text="States, codes, ids, sizes. Never names or prompts.")
+    data = models.JSONField(
+        default=dict, help_text="States, codes, ids, sizes. Never names or prompts."
+    )
 
     class Meta:
         ordering = ("-id",)

@@ -14,15 +14,15 @@ class ManagersOnly:
     """Managers see and change; nobody deletes what grants may point to."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)
 
     has_change_permission = has_view_permission
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -9,16 +9,31 @@ from portal.catalog.models import Release
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
-    family = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    family: serializers.SlugRelatedField = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
     licence = serializers.CharField(source="family.licence.slug", read_only=True)
     url = serializers.URLField(source="get_absolute_url", read_only=True)
 
     class Meta:
         model = Release
         fields = (
-            "slug", "repo_id", "name", "family", "licence", "status", "summary", "parameters", "dimension", "heads",
-            "layers", "training_tokens", "model_parallel", "context_length", "url",
-        )  # fmt: skip
+            "slug",
+            "repo_id",
+            "name",
+            "family",
+            "licence",
+            "status",
+            "summary",
+            "parameters",
+            "dimension",
+            "heads",
+            "layers",
+            "training_tokens",
+            "model_parallel",
+            "context_length",
+            "url",
+        )
 
 
 class ReleaseDetailSerializer(ReleaseSerializer):

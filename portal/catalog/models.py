@@ -48,7 +48,9 @@ class LicenceVersion(models.Model):
 
     class Meta:
         ordering = ("licence", "-number")
-        constraints = [models.UniqueConstraint(fields=["licence", "number"], name="one_number_per_licence")]
+        constraints = [
+            models.UniqueConstraint(fields=["licence", "number"], name="one_number_per_licence")
+        ]
 
     def __str__(self) -> str:
         return f"{self.licence.name}, version {self.number}"
@@ -98,7 +100,9 @@ class Release(models.Model):
     model_parallel = models.PositiveIntegerField("model-parallel shards", default=1)
     context_length = models.PositiveIntegerField(default=2048, help_text="Tokens.")
 
-    link_hours = models.PositiveIntegerField(default=24, help_text="How long a download link lives.")
+    link_hours = models.PositiveIntegerField(
+        default=24, help_text="How long a download link lives."
+    )
     position = models.PositiveIntegerField(default=0)
 
     class Meta:

@@ -7,7 +7,9 @@ from portal.catalog import selectors
 
 
 def releases(request: HttpRequest) -> HttpResponse:
-    return render(request, "catalog/releases.html", {"families": selectors.families_with_releases()})
+    return render(
+        request, "catalog/releases.html", {"families": selectors.families_with_releases()}
+    )
 
 
 def release(request: HttpRequest, slug: str) -> HttpResponse:

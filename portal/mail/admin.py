@@ -16,7 +16,7 @@ class OutgoingMailAdmin(ReadOnly, ModelAdmin):
     search_fields = ("to", "subject")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: OutgoingMail | None = None) -> bool:
-        return is_manager(request.user)  # type: ignore[arg-type]
+        return is_manager(request.user)

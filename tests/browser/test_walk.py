@@ -18,7 +18,9 @@ EMAIL, NAME, PASSPHRASE = "alice@university.test", "Alice Walker", "a-long-passp
 OpenAs = Callable[..., Page]
 
 
-def test_a_stranger_walks_the_whole_way_to_an_answer_and_is_revoked(site: Site, open_as: OpenAs, tmp_path: Path) -> None:
+def test_a_stranger_walks_the_whole_way_to_an_answer_and_is_revoked(
+    site: Site, open_as: OpenAs, tmp_path: Path
+) -> None:
     alice = open_as()
     see_the_catalogue(alice)
     sign_up(alice)
@@ -75,7 +77,9 @@ def apply(page: Page) -> str:
     page.get_by_label("What do you want to find out?").fill("How small models keep facts.")
     page.get_by_role("button", name="Save the draft").click()
     page.get_by_role("button", name="Save and read the licence").click()
-    expect(page.get_by_text("Not saved yet").or_(page.get_by_text("Not ready to submit")).first).to_be_visible()
+    expect(
+        page.get_by_text("Not saved yet").or_(page.get_by_text("Not ready to submit")).first
+    ).to_be_visible()
     if page.get_by_text("Not ready to submit").count():
         page.get_by_role("link", name="Go back and answer them").click()
     page.get_by_label("What will you do with the model?").fill("Probing, on our own server.")
@@ -103,7 +107,12 @@ def review(page: Page, reference: str) -> None:
     page.get_by_role("link", name="Applications").first.click()
     page.get_by_role("link", name=reference).click()
     main = page.locator("#main, main").first
-    for shown in ("How small models keep facts.", "University of Testing", "0000-0002-1825-0097", "ORCID"):
+    for shown in (
+        "How small models keep facts.",
+        "University of Testing",
+        "0000-0002-1825-0097",
+        "ORCID",
+    ):
         expect(main).to_contain_text(shown)
     page.get_by_role("button", name="Claim").click()
     page.get_by_role("button", name="Approve").click()
@@ -112,7 +121,9 @@ def review(page: Page, reference: str) -> None:
 
 def download(page: Page, folder: Path) -> str:
     page.goto(f"/demo/mail/?to={EMAIL}")
-    expect(page.locator("article").filter(has_text=re.compile("approved", re.I)).first).to_be_visible()
+    expect(
+        page.locator("article").filter(has_text=re.compile("approved", re.I)).first
+    ).to_be_visible()
     page.goto("/releases/smollm2-135m/")
     page.locator(".next-step a.button").click()
     with page.expect_download() as saved:
@@ -123,7 +134,9 @@ def download(page: Page, folder: Path) -> str:
         page.get_by_role("link", name="Download the script").click()
     script = folder / "download.sh"
     saved.value.save_as(script)
-    done = subprocess.run(["bash", str(script)], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", str(script)], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout + done.stderr
     listed = page.locator("main").inner_text()

@@ -70,18 +70,18 @@ def test_the_worker_takes_mail_and_sweeps_alone(entrypoint: Run) -> None:
 def test_the_gpu_worker_takes_the_queue_of_its_release_with_a_thread_for_each_slot(
     entrypoint: Run,
 ) -> None:
-    said = entrypoint("gpu-worker", WEIGHBRIDGE_PRELOAD="llama-7b", WEIGHBRIDGE_BATCH="16").stdout
+    said = entrypoint("gpu-worker", WEIGHBRIDGE_RELEASE="llama-7b", WEIGHBRIDGE_BATCH="16").stdout
     assert "-Q model.llama-7b " in said
     assert "--pool threads --concurrency 16" in said
 
 
-@pytest.mark.parametrize("environment", [{}, {"WEIGHBRIDGE_PRELOAD": ""}])
+@pytest.mark.parametrize("environment", [{}, {"WEIGHBRIDGE_RELEASE": ""}])
 def test_a_gpu_worker_without_a_release_is_refused(
     entrypoint: Run, environment: dict[str, str]
 ) -> None:
     done = entrypoint("gpu-worker", **environment)
     assert (done.returncode, done.stdout) == (64, "")
-    assert "WEIGHBRIDGE_PRELOAD" in done.stderr
+    assert "WEIGHBRIDGE_RELEASE" in done.stderr
 
 
 def test_manage_passes_its_words_on_as_they_are(entrypoint: Run) -> None:
@@ -102,7 +102,7 @@ def test_the_procfile_names_roles_that_exist(entrypoint: Run) -> None:
         *assignments, script, role = shlex.split(command)
         environment = dict(pair.split("=", 1) for pair in assignments)
         assert script == "deploy/entrypoint.sh"
-        assert entrypoint(role, WEIGHBRIDGE_PRELOAD="llama-7b", **environment).returncode == 0
+        assert entrypoint(role, WEIGHBRIDGE_RELEASE="llama-7b", **environment).returncode == 0
 
 
 # ---- deploy/health.py ----------------------------------------------------------------------------

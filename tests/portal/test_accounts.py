@@ -25,9 +25,11 @@ AFFILIATION = {
 
 def sign_up(client: Client, **changes: str) -> None:
     form = {
-        "name": "Alice Example", "email": "alice@lab.test",
-        "password1": "a-long-passphrase-7", "password2": "a-long-passphrase-7",
-    }  # fmt: skip
+        "name": "Alice Example",
+        "email": "alice@lab.test",
+        "password1": "a-long-passphrase-7",
+        "password2": "a-long-passphrase-7",
+    }
     client.post("/account/signup/", {**form, **changes})
 
 
@@ -43,7 +45,9 @@ def test_a_stranger_signs_up_and_must_confirm_the_address_by_mail(client: Client
     link = re.search(r"http://testserver(/account/confirm-email/\S+)", mail.body)
     assert link, mail.body
     assert client.get(link[1]).status_code == 200
-    assert not account.emailaddress_set.get().verified, "a link that a mail scanner opens confirms nothing"
+    assert not account.emailaddress_set.get().verified, (
+        "a link that a mail scanner opens confirms nothing"
+    )
     client.post(link[1])
     assert account.emailaddress_set.get().verified
 
@@ -56,7 +60,9 @@ def test_an_unconfirmed_address_cannot_sign_in(client: Client) -> None:
     assert "_auth_user_id" not in client.session
 
 
-def test_signing_up_with_a_known_address_tells_nobody_that_it_is_known(alice: Account, client: Client) -> None:
+def test_signing_up_with_a_known_address_tells_nobody_that_it_is_known(
+    alice: Account, client: Client
+) -> None:
     sign_up(client)
     assert Account.objects.filter(email="alice@lab.test").count() == 1
     assert client.get("/account/confirm-email/").status_code == 200
@@ -64,7 +70,9 @@ def test_signing_up_with_a_known_address_tells_nobody_that_it_is_known(alice: Ac
 
 
 def test_the_affiliation_is_filled_in_once_and_leads_back(mallory: Account) -> None:
-    page = signed_in(mallory).post("/account/?next=/releases/", {**AFFILIATION, "next": "/releases/"})
+    page = signed_in(mallory).post(
+        "/account/?next=/releases/", {**AFFILIATION, "next": "/releases/"}
+    )
     assert page.headers["location"] == "/releases/"
     assert Affiliation.objects.get(account=mallory).institution == "University of Testing"
 
@@ -74,8 +82,12 @@ def test_the_way_back_never_leaves_the_site(mallory: Account) -> None:
     assert page.headers["location"] == "/account/"
 
 
-@pytest.mark.parametrize("orcid", ["0000-0002-1825-0098", "0000000218250097", "1234", "0000-0002-1825-009x"])
-def test_an_orcid_with_a_wrong_checksum_is_refused_and_nothing_is_lost(mallory: Account, orcid: str) -> None:
+@pytest.mark.parametrize(
+    "orcid", ["0000-0002-1825-0098", "0000000218250097", "1234", "0000-0002-1825-009x"]
+)
+def test_an_orcid_with_a_wrong_checksum_is_refused_and_nothing_is_lost(
+    mallory: Account, orcid: str
+) -> None:
     page = signed_in(mallory).post("/account/", {**AFFILIATION, "orcid": orcid})
     assert page.status_code == 200
     assert "not a valid ORCID iD" in page.text
@@ -124,7 +136,9 @@ def test_a_token_without_the_scope_is_told_which_one_it_lacks(alice: Account) ->
     assert "`read`" in answer.json()["detail"]
 
 
-def test_the_command_prints_a_token_and_nothing_else(alice: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_token_and_nothing_else(
+    alice: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
     call_command("create_token", "alice@lab.test", scope=["read"])
     text = capsys.readouterr().out
     assert re.fullmatch(r"wb_[\w-]+\n", text)

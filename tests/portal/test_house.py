@@ -30,11 +30,16 @@ def test_pages_forbid_inline_scripts_and_foreign_hosts(client: Client, db: None)
 
 
 def test_a_page_loads_nothing_from_elsewhere(client: Client, db: None) -> None:
-    for part in client.get("/").text.split('src="')[1:] + client.get("/").text.split('rel="stylesheet" href="')[1:]:
+    for part in (
+        client.get("/").text.split('src="')[1:]
+        + client.get("/").text.split('rel="stylesheet" href="')[1:]
+    ):
         assert part.startswith("/"), part[:80]
 
 
-@pytest.mark.parametrize("address", ["/account/", "/account/tokens/", "/applications/", "/sandbox/"])
+@pytest.mark.parametrize(
+    "address", ["/account/", "/account/tokens/", "/applications/", "/sandbox/"]
+)
 def test_a_page_about_oneself_asks_to_sign_in(client: Client, db: None, address: str) -> None:
     answer = client.get(address)
     assert answer.status_code == 302
@@ -52,10 +57,21 @@ def test_the_api_describes_itself(client: Client, db: None) -> None:
 
     document = safe_load(client.get("/api/schema/").content)
     validate(document)
-    assert {"/api/v1/releases/", "/api/v1/applications/", "/api/v1/grants/", "/api/v1/runs/"} <= set(document["paths"])
+    assert {
+        "/api/v1/releases/",
+        "/api/v1/applications/",
+        "/api/v1/grants/",
+        "/api/v1/runs/",
+    } <= set(document["paths"])
 
 
 def test_the_side_bar_shows_a_reviewer_only_what_opens(rita: Account, manager: Account) -> None:
-    assert "Releases" not in signed_in(rita).get("/admin/", follow=True).text.split("People and record")[0].split("Grants")[1]
+    assert (
+        "Releases"
+        not in signed_in(rita)
+        .get("/admin/", follow=True)
+        .text.split("People and record")[0]
+        .split("Grants")[1]
+    )
     assert "/admin/catalog/release/" in signed_in(manager).get("/admin/", follow=True).text
     assert signed_in(rita).get("/admin/catalog/release/").status_code == 403

@@ -14,7 +14,9 @@ from portal.mail.models import OutgoingMail
 
 @pytest.fixture
 def waiting(db: None) -> OutgoingMail:
-    return services.enqueue("test", address="alice@lab.test", subject="Hello\n  there", body="A line.")
+    return services.enqueue(
+        "test", address="alice@lab.test", subject="Hello\n  there", body="A line."
+    )
 
 
 def test_a_mail_is_sent_once_even_if_its_task_comes_twice(waiting: OutgoingMail) -> None:
@@ -24,7 +26,9 @@ def test_a_mail_is_sent_once_even_if_its_task_comes_twice(waiting: OutgoingMail)
 
 
 def test_a_failed_mail_waits_and_is_tried_again(waiting: OutgoingMail) -> None:
-    with mock.patch("portal.mail.services.EmailMessage.send", side_effect=ConnectionRefusedError("no postman")):
+    with mock.patch(
+        "portal.mail.services.EmailMessage.send", side_effect=ConnectionRefusedError("no postman")
+    ):
         assert not services.deliver(waiting.pk)
     waiting.refresh_from_db()
     assert waiting.sent_at is None

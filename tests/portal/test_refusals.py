@@ -1,11 +1,14 @@
-"""Complaint: "403 from a fresh link and no word why". Every refusal says its cause and the way out, in each reader's form."""
+"""Complaint: "403 from a fresh link and no word why".
+
+Every refusal says its cause and the way out, in each reader's form.
+"""
 
 from django.test import Client
 
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import STATUS, TITLE, Code, Refusal
-from tests.people import signed_in
+from tests.people import with_token
 
 
 def test_every_code_has_a_title_and_a_status() -> None:
@@ -19,7 +22,11 @@ def test_a_program_reads_problem_json_with_the_request_id(client: Client, db: No
     answer = client.get("/api/v1/grants/", headers={"x-request-id": "abc-123"})
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert (answer.status_code, body["code"], body["request_id"]) == (401, "not_signed_in", "abc-123")
+    assert (answer.status_code, body["code"], body["request_id"]) == (
+        401,
+        "not_signed_in",
+        "abc-123",
+    )
     assert body["way_out"]
     assert answer.headers["x-request-id"] == "abc-123"
 
@@ -38,7 +45,9 @@ def test_a_request_id_that_could_forge_a_log_line_is_replaced(client: Client, db
     assert " " not in answer.headers["x-request-id"]
 
 
-def test_the_audit_log_over_rest_is_for_auditors(alice: Account, manager: Account, release: Release) -> None:
-    assert signed_in(alice).get("/api/v1/events/").status_code == 403
-    assert signed_in(manager).get("/api/v1/events/").status_code == 200
-    assert signed_in(manager).get("/api/v1/events/?actor=alice").status_code == 400
+def test_the_audit_log_over_rest_is_for_auditors(
+    alice: Account, manager: Account, release: Release
+) -> None:
+    assert with_token(alice).get("/api/v1/events/").status_code == 403
+    assert with_token(manager).get("/api/v1/events/").status_code == 200
+    assert with_token(manager).get("/api/v1/events/?actor=alice").status_code == 400

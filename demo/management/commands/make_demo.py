@@ -1,4 +1,7 @@
-"""`make_demo`: the demo's people, catalogue, applications, and its release with real weights. Run twice, it changes nothing."""
+"""`make_demo`: the demo's people, catalogue, applications, and its release with real weights.
+
+Run twice, it changes nothing.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -15,9 +15,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--scope", action="append", help=f"one of {', '.join(Scope.values)}; repeatable; default all")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            help=f"one of {', '.join(Scope.values)}; repeatable; default all",
+        )
         parser.add_argument("--name", default="command line")
-        parser.add_argument("--days", type=int, default=services.TOKEN_DAYS, help="days until it expires")
+        parser.add_argument(
+            "--days", type=int, default=services.TOKEN_DAYS, help="days until it expires"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         account = Account.objects.filter(email__iexact=options["email"]).first()
@@ -25,7 +31,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no account with the address {options['email']}.")
         try:
             _, text = services.create_token(
-                account, actor=None, name=options["name"], scopes=options["scope"] or list(Scope.values), days=options["days"]
+                account,
+                actor=None,
+                name=options["name"],
+                scopes=options["scope"] or list(Scope.values),
+                days=options["days"],
             )
         except Refusal as refusal:
             raise CommandError(f"{refusal.detail} {refusal.way_out}") from refusal
