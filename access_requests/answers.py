@@ -50,7 +50,10 @@ class Number(forms.FloatField):
     default_error_messages = {"invalid": "Write a number, for example 12 or 0.5."}
 
     def clean(self, value: Any) -> int | float | None:
-        number = super().clean(value)
+        try:
+            number = super().clean(value)
+        except OverflowError as error:  # an integer of hundreds of digits
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from error
         return int(number) if number is not None and number.is_integer() else number
 
 

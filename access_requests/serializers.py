@@ -159,6 +159,7 @@ class ApproveSerializer(serializers.Serializer[Any]):
     releases = serializers.ListField(
         child=serializers.CharField(max_length=200),
         required=False,
+        max_length=100,
         help_text="Some of those asked for; all of them if left out.",
     )
     tier = serializers.ChoiceField(choices=Tier.choices, default=Tier.WEIGHTS)

@@ -17,6 +17,7 @@ from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
+from portal.catalog.selectors import open_releases
 from portal.catalog.models import Family, Release
 from portal.refusals import Code, Refusal
 
@@ -59,7 +60,8 @@ def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
         return redirect(
             f"{reverse('accounts:profile')}?{urlencode({'next': request.get_full_path()})}"
         )
-    initial = Release.objects.filter(family=family, slug__in=request.GET.getlist("release"))
+    wished = set(request.GET.getlist("release"))
+    initial = [release for release in open_releases(family) if release.slug in wished]
     form = AnswersForm(selectors.current_form(family), strict=False, prefix="answers")
     return _questions(request, family, form, ReleasesForm(family, initial={"releases": initial}))
 

@@ -9,6 +9,7 @@ from django.db.models import Q
 from access_requests.models import Application, Grant, State
 from access_requests.questions import Question, shown
 from portal.audit.models import Event, Verb
+from portal.refusals import Code
 
 _YOU_ARE_TOLD = "You are told by mail when it is decided, or when something has to be mended first."
 NEXT: Mapping[State, str] = {
@@ -43,6 +44,45 @@ LINES: Mapping[str, str] = {
     Verb.GRANT_SUSPENDED: "A grant was suspended.",
     Verb.GRANT_REINSTATED: "A grant was reinstated.",
 }
+
+# The reviewers' words for the same events, and for those that only they see.
+DONE: Mapping[str, str] = {
+    Verb.APPLICATION_STARTED: "Draft started",
+    Verb.APPLICATION_SUBMITTED: "Submitted",
+    Verb.APPLICATION_CLAIMED: "Claimed",
+    Verb.APPLICATION_RELEASED: "Given back to the queue",
+    Verb.APPLICATION_RETURNED: "Returned for correction",
+    Verb.APPLICATION_APPROVED: "Approved",
+    Verb.APPLICATION_REFUSED: "Refused",
+    Verb.APPLICATION_WITHDRAWN: "Withdrawn by the applicant",
+    Verb.APPLICATION_DENIED: "Tried what is not allowed",
+    Verb.GRANT_ISSUED: "Grant issued",
+    Verb.GRANT_REVOKED: "Grant revoked",
+    Verb.GRANT_SUSPENDED: "Grant suspended",
+    Verb.GRANT_REINSTATED: "Grant reinstated",
+    Verb.GRANT_RENEWED: "Grant renewed",
+    Verb.GRANT_EXPIRED: "Grant ended",
+    Verb.LICENCE_ACCEPTED: "Licence accepted",
+    Verb.LINK_ISSUED: "Download links given",
+    Verb.LINK_DENIED: "Download links refused",
+}
+# Why a grant opens nothing now, in a word or two.
+CLOSED: Mapping[str, str] = {
+    Code.EXPIRED: "ended",
+    Code.LICENCE_CHANGED: "new licence to accept",
+    Code.NOT_GRANTED: "not begun",
+    Code.NOT_PUBLISHED: "not published",
+    Code.TIER_TOO_LOW: "sandbox only",
+}
+
+
+def done(verb: str) -> str:
+    """`application.claimed` → “Claimed”; a verb without words of its own is spelt out."""
+    return DONE.get(verb) or verb.replace(".", " ").replace("_", " ").capitalize()
+
+
+def closed(code: str) -> str:
+    return CLOSED.get(code) or code.replace("_", " ")
 
 
 @dataclass(frozen=True)

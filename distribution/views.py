@@ -27,6 +27,7 @@ from portal.refusals import Refusal
 
 R = TypeVar("R", bound=HttpResponseBase)
 
+WEIGHTS = (".pth", ".safetensors")
 STORE_SECONDS = 120  # how long a presigned URL can be opened; the transfer itself may take days
 
 
@@ -46,9 +47,17 @@ def files(request: HttpRequest, slug: str) -> HttpResponse:
         context["links"] = services.issue_links(release, actor=request.user)
     except Refusal as refusal:
         context["refusal"] = refusal
+    context["groups"] = _weights_first(context.get("links") or context.get("artifacts") or [])
     response = render(request, "distribution/files.html", context)
     response["Cache-Control"] = "private, no-store"  # the links are this person's
     return response
+
+
+def _weights_first(listed: list[Any]) -> list[tuple[str, list[Any]]]:
+    """The same files under two headings: what is large, then what goes with it."""
+    weights = [file for file in listed if file.path.endswith(WEIGHTS)]
+    others = [file for file in listed if not file.path.endswith(WEIGHTS)]
+    return [group for group in (("Weights", weights), ("Other files", others)) if group[1]]
 
 
 @login_required

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from inference_sandbox import selectors, services
 from inference_sandbox.forms import defaults
 from inference_sandbox.models import Run
-from inference_sandbox.sse import follow, last_event_id, sse_frame, sse_response
+from inference_sandbox.sse import sse_frame, sse_response
 from inference_sandbox.stream import Entry, Kind
 from portal import problems
 from portal.accounts.authentication import token_of
@@ -138,7 +138,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             data = {name: getattr(over, name) for name in (*END_FIELDS, "tokens_per_second")}
         return sse_frame(entry.kind.value, json.dumps(data, ensure_ascii=False), entry.id)
 
-    return sse_response(follow(row, last_event_id(request), to_frames))
+    return await sse_response(row, request, to_frames)
 
 
 def _streaming_person(request: HttpRequest) -> Account:

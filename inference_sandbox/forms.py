@@ -30,7 +30,7 @@ class RunForm(forms.Form):
         help_text="Above 0, up to 1.",
         widget=forms.NumberInput(attrs={"min": 0, "max": 1, "step": "any"}),
     )
-    max_tokens = forms.IntegerField(label="Most tokens", help_text="Of the answer.")
+    max_tokens = forms.IntegerField(label="Maximum tokens", help_text="Of the answer.")
     seed = forms.IntegerField(required=False, help_text="Else one is drawn.")
 
     def __init__(self, *args: Any, chat: bool = True, **kwargs: Any) -> None:

@@ -45,7 +45,8 @@ def run_of(account: Account, run_id: UUID | str) -> Run:
 def release_named(name: str) -> Release:
     """The release with this slug or repo id."""
     field = "repo_id" if "/" in name else "slug"
-    release = Release.objects.select_related("family").filter(**{field: name}).first()
+    found = Release.objects.select_related("family").filter(**{field: name})
+    release = None if "\0" in name else found.first()  # PostgreSQL takes NUL in no text
     if release is None:
         raise Refusal(
             Code.NOT_FOUND,

@@ -28,6 +28,8 @@ from portal.refusals import Code, Refusal
 
 MOST_UNFINISHED = 4  # runs of one account
 MAX_SEED = 2**63 - 1
+# More than any token has: a prompt beyond it is too long, and costs nothing to be counted.
+CHARACTERS_OF_A_TOKEN = 128
 PATIENCE = timedelta(seconds=20)  # a queued run younger than this is on its way, not lost
 
 
@@ -174,9 +176,9 @@ def _check_numbers(*, temperature: float, top_p: float, max_tokens: int, seed: i
 
 def _count(revision: Revision, release: Release, *, mode: str, prompt: str, max_tokens: int) -> int:
     """How many tokens the prompt has, as the model will read it; refused if they do not fit."""
-    _check_text(prompt)
-    count = len(_encode(revision, mode, prompt))
     limit = tokens.context_limit(release)
+    _check_text(prompt, most=limit * CHARACTERS_OF_A_TOKEN, limit=limit)
+    count = len(_encode(revision, mode, prompt))
     if count >= limit:
         raise _too_long(
             "prompt",
@@ -194,7 +196,14 @@ def _count(revision: Revision, release: Release, *, mode: str, prompt: str, max_
     return count
 
 
-def _check_text(prompt: str) -> None:
+def _check_text(prompt: str, *, most: int, limit: int) -> None:
+    if len(prompt) > most:
+        raise _too_long(
+            "prompt",
+            f"The prompt has {len(prompt):,} characters, far more than the {limit:,} tokens that "
+            "fit here, prompt and answer together.",
+            f"Shorten the prompt to fewer than {limit:,} tokens.",
+        )
     if not prompt.strip():
         raise _invalid("prompt", "The prompt is empty: write what the model shall go on from.")
     if "\x00" in prompt or any("\ud800" <= char <= "\udfff" for char in prompt):

@@ -182,6 +182,13 @@ def tokens_so_far(run_id: UUID) -> list[Entry]:
     return [entry for entry in map(_entry, entries) if entry.kind is Kind.TOKEN]
 
 
+async def check() -> None:
+    """Raise StreamDown unless Redis answers."""
+    with _answering():
+        async with redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=5) as client:
+            await client.ping()
+
+
 async def read(run_id: UUID, after: str, *, wait: bool) -> AsyncGenerator[Entry | None]:
     """The entries that follow the id `after`, up to and with the end.
 

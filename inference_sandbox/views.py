@@ -17,7 +17,7 @@ from django_htmx.http import reswap, retarget
 from inference_sandbox import selectors, services
 from inference_sandbox.forms import RunForm, defaults
 from inference_sandbox.models import Run
-from inference_sandbox.sse import follow, last_event_id, sse_frame, sse_response
+from inference_sandbox.sse import sse_frame, sse_response
 from inference_sandbox.stream import Entry, Kind
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -176,7 +176,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             return await sync_to_async(_end_frames)(account, run_id, entry)
         return _frames(entry)
 
-    return sse_response(follow(row, last_event_id(request), to_frames))
+    return await sse_response(row, request, to_frames)
 
 
 def _frames(entry: Entry) -> bytes:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework import exceptions
@@ -79,6 +79,11 @@ def as_refusal(error: Exception) -> Refusal | None:
                 Code.QUOTA_EXHAUSTED,
                 "Too many requests.",
                 f"Try again in {getattr(error, 'wait', None) or 60:.0f} s.",
+            )
+        case RequestDataTooBig():
+            most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            return Refusal(
+                Code.TOO_LONG, f"The body has more than {most:,} bytes.", "Send less at once."
             )
         case exceptions.ParseError():
             return Refusal(Code.INVALID, str(error.detail), "Send valid JSON.")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -19,11 +20,33 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Weighbridge",
     "SITE_HEADER": "Weighbridge",
     "SITE_SUBHEADER": "Review and release",
-    "SITE_SYMBOL": "balance",
+    "SITE_ICON": lambda request: static("img/mark.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("img/mark.svg"),
+        },
+    ],
+    "STYLES": [lambda request: static("css/admin.css")],
     "SITE_URL": "/",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": True,
     "COLORS": {
+        # The paper and ink of the site's own pages, so that both sides are one house.
+        "base": {
+            "50": "#f7f6f2",
+            "100": "#f2f0ea",
+            "200": "#e0ded7",
+            "300": "#cbc9c1",
+            "400": "#9aa39f",
+            "500": "#626c68",
+            "600": "#4c5653",
+            "700": "#3a4441",
+            "800": "#2b3330",
+            "900": "#1b211f",
+            "950": "#141817",
+        },
         "primary": {
             "50": "#eef7f6",
             "100": "#d5ebe8",

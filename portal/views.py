@@ -28,6 +28,18 @@ def health(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problems.respond(
+        request,
+        Refusal(
+            Code.NOT_ALLOWED,
+            "This part of the site is for its reviewers, managers and auditors.",
+            "If you are one of them, ask a manager of this site for the role.",
+            url="/",
+        ),
+    )
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problems.respond(
         request,

@@ -36,8 +36,9 @@ class StateFilter(SimpleListFilter):
                 return queryset.filter(state__in=QUEUE_STATES)
             case "all":
                 return queryset
-            case state:
+            case state if state in State.values:
                 return queryset.filter(state=state)
+        return queryset.none()
 
 
 class CategoryFilter(SimpleListFilter):

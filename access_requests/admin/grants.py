@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from access_requests import selectors, services
+from access_requests import selectors, services, words
 from access_requests.admin.desk import Desk
 from access_requests.admin.filters import RunningFilter
 from access_requests.models import Grant
@@ -67,7 +67,7 @@ class GrantAdmin(Desk):
     )
     def standing(self, obj: Grant) -> str:
         refusal = selectors.standing_of(obj).refusal
-        return str(refusal.code) if refusal else "open"
+        return words.closed(refusal.code) if refusal else "open"
 
     def get_urls(self) -> list[URLPattern]:
         act = path(

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests.models import Application, Grant, Tier
+from access_requests.models import Application, Grant, LicenceAcceptance, Tier
 from access_requests.services.acts import (
     act_on_grant,
     locked_grant,
@@ -101,7 +101,9 @@ def _renew(
         "application": grant.application_id,
     }
     grant.tier, grant.ends_at = tier, ends_at
-    grant.application, grant.acceptance = application, application.acceptance
+    grant.application = application
+    if _is_newer(application.acceptance, than=grant.acceptance):
+        grant.acceptance = application.acceptance
     grant.save(update_fields=["tier", "ends_at", "application", "acceptance"])
     record(
         Verb.GRANT_RENEWED,
@@ -112,6 +114,12 @@ def _renew(
         ends_at=ends_at.isoformat(),
         before=before,
     )
+
+
+def _is_newer(acceptance: LicenceAcceptance, *, than: LicenceAcceptance) -> bool:
+    """The holder may have accepted a newer text while the application was under review."""
+    new, old = acceptance.licence_version, than.licence_version
+    return new.licence_id != old.licence_id or new.number >= old.number
 
 
 def revoke(grant_id: int, *, actor: Account, reason: str) -> Grant:

@@ -1,17 +1,20 @@
-"""`{% load access %}{% next_step release as step %}`: the one next step of the person who looks."""
+"""`{% load access %}`: the one next step of the person who looks, and codes in words."""
 
 from typing import Any
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
 
-from access_requests import selectors
+from access_requests import selectors, words
 from portal.catalog.models import Release
 
 register = template.Library()
+register.filter("done", words.done)
+register.filter("closed", words.closed)
 
 
 @register.simple_tag(takes_context=True)
 def next_step(context: dict[str, Any], release: Release) -> selectors.NextStep:
+    """`{% next_step release as step %}`"""
     request = context.get("request")
     return selectors.next_step(request.user if request else AnonymousUser(), release)

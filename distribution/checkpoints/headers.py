@@ -66,9 +66,11 @@ class _Storage(NamedTuple):
     elements: int
 
 
-@dataclass(frozen=True)
-class _View:
-    """A tensor as the pickle builds it: a window on a storage."""
+class _View(NamedTuple):
+    """A tensor as the pickle builds it: a window on a storage.
+
+    A tuple, as `_Storage` is: a pickle can set no attribute of it once it is checked.
+    """
 
     storage: _Storage
     offset: int
@@ -134,7 +136,8 @@ def read_pth(path: Path) -> dict[str, Tensor]:
             views, prefix = _unpickle(path, archive)
             for name, view in views.items():
                 _check_record(path, archive, prefix, name, view)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    # RuntimeError: locked, or packed in a way that zipfile does not know. ValueError: a false size.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
         raise _damaged(path, f"{error}") from error
     return {name: Tensor(view.storage.dtype, view.shape) for name, view in views.items()}
 

@@ -8,8 +8,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline
 
+from portal.accounts import services
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
+from portal.accounts.views import person
 
 admin.site.unregister(Group)
 
@@ -57,8 +59,10 @@ class AccountAdmin(ModelAdmin):
     def save_related(
         self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool
     ) -> None:
-        """Whoever has a role may open the admin, and nobody else."""
-        super().save_related(request, form, formsets, change)
+        """Roles and closings are events: they decide who may decide."""
         account: Account = form.instance
-        account.is_staff = account.is_superuser or account.groups.exists()
-        account.save(update_fields=["is_staff"])
+        before = set(account.groups.values_list("name", flat=True))
+        super().save_related(request, form, formsets, change)
+        services.note_roles(account, actor=person(request), before=before)
+        if "is_active" in form.changed_data:
+            services.note_closing(account, actor=person(request))

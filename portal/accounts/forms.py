@@ -1,5 +1,7 @@
 """Forms about oneself."""
 
+from typing import Any
+
 from django import forms
 from django.http import HttpRequest
 
@@ -41,6 +43,13 @@ class AffiliationForm(forms.ModelForm):
             "position": "For example: PhD student, research engineer, policy analyst.",
             "orcid": "Sixteen digits: 0000-0000-0000-0000.",
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("category", "country"):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = [("", "Choose…"), *(one for one in field.choices if one[0])]
 
 
 class TokenForm(forms.Form):

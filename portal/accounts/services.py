@@ -23,6 +23,26 @@ def save_affiliation(affiliation: Affiliation, *, actor: Account) -> Affiliation
 
 
 @transaction.atomic
+def note_roles(account: Account, *, actor: Account, before: set[str]) -> None:
+    """After a manager changed the roles of `account`, which were `before`.
+
+    Whoever has a role may open the admin, and nobody else; the change is an event.
+    """
+    now = set(account.groups.values_list("name", flat=True))
+    account.is_staff = account.is_superuser or bool(now)
+    account.save(update_fields=["is_staff"])
+    if now != before:
+        given, taken = sorted(now - before), sorted(before - now)
+        record(Verb.ROLES_CHANGED, account, actor=actor, given=given, taken=taken)
+
+
+def note_closing(account: Account, *, actor: Account) -> None:
+    """After a manager closed the account, or opened it again."""
+    verb = Verb.ACCOUNT_OPENED if account.is_active else Verb.ACCOUNT_CLOSED
+    record(verb, account, actor=actor)
+
+
+@transaction.atomic
 def create_token(
     account: Account, *, actor: Account | None, name: str, scopes: list[str], days: int = TOKEN_DAYS
 ) -> tuple[ApiToken, str]:

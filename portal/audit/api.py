@@ -1,5 +1,7 @@
 """The audit log over REST, for auditors."""
 
+from re import fullmatch
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
@@ -43,6 +45,9 @@ class EventList(generics.ListAPIView[Event]):
             for name in FILTERS
             if name in self.request.query_params
         }
-        if not wanted.get("actor", "0").isdigit():
+        if not fullmatch(r"[0-9]{1,18}", wanted.get("actor", "0")):
             raise serializers.ValidationError({"actor": ["An account id is a number."]})
+        for name, value in wanted.items():
+            if "\0" in value:  # which PostgreSQL takes in no text
+                raise serializers.ValidationError({name: ["NUL is in no event."]})
         return Event.objects.filter(**wanted)

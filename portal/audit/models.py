@@ -10,6 +10,9 @@ class Verb(models.TextChoices):
     """What can happen. Past tense, one word a floor, so that a log reads as sentences."""
 
     ACCOUNT_SIGNED_UP = "account.signed_up"
+    ACCOUNT_CLOSED = "account.closed"
+    ACCOUNT_OPENED = "account.opened"
+    ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105

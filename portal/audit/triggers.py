@@ -13,7 +13,15 @@ SQLITE_UP = [
     f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
     for verb in ("UPDATE", "DELETE")
 ]
-SQLITE_DOWN = [f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete")]
+# INSERT OR REPLACE takes the old row away without asking the trigger on DELETE.
+SQLITE_UP.append(
+    f"CREATE TRIGGER {TABLE}_no_replace BEFORE INSERT ON {TABLE} "  # noqa: S608 - our own words
+    f"WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id) "
+    f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+)
+SQLITE_DOWN = [
+    f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete", "replace")
+]
 
 POSTGRES_UP = [
     f"CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -29,6 +37,12 @@ POSTGRES_DOWN = [
 ]
 
 STATEMENTS = {"sqlite": (SQLITE_UP, SQLITE_DOWN), "postgresql": (POSTGRES_UP, POSTGRES_DOWN)}
+
+
+def reinstall(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
+    """For the migrations after the first: SQLite drops triggers where it makes a table anew."""
+    remove(apps, editor)
+    install(apps, editor)
 
 
 def install(apps: object, editor: BaseDatabaseSchemaEditor) -> None:

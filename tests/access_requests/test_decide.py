@@ -9,7 +9,7 @@ from access_requests import selectors, services
 from access_requests.models import Application, Grant, Review, State, Tier
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Event, Verb
-from portal.catalog.models import Release
+from portal.catalog.models import LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
 from tests.access_requests.conftest import another_release
@@ -256,6 +256,22 @@ def test_a_second_approval_renews_the_running_grant_and_issues_the_missing_one(
     assert Grant.objects.filter(account=alice).count() == 2
     renewed = Event.objects.get(verb=Verb.GRANT_RENEWED)
     assert renewed.data["before"]["tier"] == "weights"
+
+
+def test_a_renewal_takes_back_no_newer_acceptance(
+    grant: Grant, alice: Account, rita: Account, release: Release
+) -> None:
+    """She accepted the new text for her grant while her second application was under review."""
+    second = services.start(actor=alice, releases=[release], answers=ANSWERS)
+    services.submit(second.pk, actor=alice, typed_name=alice.name)
+    newer = LicenceVersion.objects.create(
+        licence=release.family.licence, number=2, text="Two.", standing_grants="suspend"
+    )
+    services.accept_licence(grant.pk, actor=alice, typed_name=alice.name)
+    assert selectors.grant_for(alice, release) == grant
+    services.claim(second.pk, actor=rita)
+    services.decide(second.pk, actor=rita, approve=True)
+    assert selectors.grant_for(alice, release).acceptance.licence_version == newer
 
 
 def test_a_second_approval_lifts_no_suspension(

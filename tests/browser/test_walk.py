@@ -145,9 +145,8 @@ def download(page: Page, folder: Path) -> str:
     for shard in shards:
         assert hashlib.sha256(shard.read_bytes()).hexdigest() in listed
     loads_in_plain_torch(shards)
-    address = re.search(r"http://\S+/consolidated\.00\.pth", listed)
-    assert address
-    return address[0]
+    link = page.get_by_role("link", name="Download consolidated.00.pth")
+    return str(link.evaluate("link => link.href"))
 
 
 def loads_in_plain_torch(shards: list[Path]) -> None:

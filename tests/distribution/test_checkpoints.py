@@ -165,6 +165,37 @@ def test_one_wrong_byte_in_a_pickle_is_read_or_refused_but_never_crashes(
     assert all(isinstance(tensor, Tensor) for tensor in header.values())
 
 
+def test_a_pickle_cannot_rewrite_what_was_checked(tmp_path: Path) -> None:
+    """BUILD sets attributes on whatever lies on the stack."""
+    torch.save({"x": torch.zeros(3)}, tmp_path / "good.pth")
+    with zipfile.ZipFile(tmp_path / "good.pth") as archive:
+        content = archive.read("good/data.pkl")
+    # After the tensor is made (REDUCE), before it goes into the table: shape = "no number".
+    made = content.rindex(b"R")
+    end = content.index(b"s.", made)
+    build = b"}U\x05shapeU\x09no numbersb"
+    path = pth(tmp_path / "bad.pth", content[:end] + build + content[end:], **{"data/0": bytes(12)})
+    with pytest.raises(PublishError):
+        read_header(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [(6, b"\x01\x00"), (8, b"\x63\x00")])
+def test_an_archive_that_is_locked_or_packed_in_an_unknown_way_is_refused(
+    tmp_path: Path, field: int, value: bytes
+) -> None:
+    """The flags and the method of its records, in the archive's own table."""
+    torch.save({"x": torch.zeros(3)}, tmp_path / "good.pth")
+    content = bytearray((tmp_path / "good.pth").read_bytes())
+    for magic, offset in ((b"PK\x03\x04", field), (b"PK\x01\x02", field + 2)):
+        at = content.find(magic)
+        while at >= 0:
+            content[at + offset : at + offset + 2] = value
+            at = content.find(magic, at + 4)
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(PublishError, match="cannot be read as weights"):
+        read_header(tmp_path / "bad.pth")
+
+
 # ---- shards that do not fit ----------------------------------------------------------------------
 
 
