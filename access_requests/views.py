@@ -17,8 +17,8 @@ from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
-from portal.catalog.selectors import open_releases
 from portal.catalog.models import Family, Release
+from portal.catalog.selectors import open_releases
 from portal.refusals import Code, Refusal
 
 
@@ -193,6 +193,7 @@ def application(request: HttpRequest, pk: int) -> HttpResponse:
     found = selectors.application_for(account, pk)
     state = State(found.state)
     role = selectors.role_in(account, found)
+    on_the_table = selectors.answers_on_the_table(found).answers
     context = {
         "application": found,
         "tag": words.TAGS[state],
@@ -204,7 +205,7 @@ def application(request: HttpRequest, pk: int) -> HttpResponse:
         "timeline": words.timeline(found),
         "position": selectors.queue_position(found),
         "median_days": selectors.median_days_to_decision(),
-        "answers": words.answered(found),
+        "answers": words.answered(found, found.answers if role == Role.APPLICANT else on_the_table),
         "thread": found.messages.all(),
         "grants": [selectors.standing_of(grant) for grant in selectors.grants_from(found)],
     }

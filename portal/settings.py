@@ -4,6 +4,7 @@ Every variable is named in `.env.example`. A secret may also be given as a file:
 The defaults run from a bare checkout: SQLite, a directory as the store, mail written to files.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -32,12 +33,13 @@ def _secret_key() -> str:
     path = HOME / "secret_key"
     if not path.exists():
         HOME.mkdir(parents=True, exist_ok=True)
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # another process of the same first start was quicker
-            return path.read_text().strip()
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_urlsafe(48))
+        draft = HOME / f"secret_key.{os.getpid()}"
+        draft.touch(0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        # Whole or not at all, and the first one wins: several processes may start at once.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text().strip()
 
 

@@ -171,10 +171,11 @@ class ApplicationAdmin(Desk):
         role = selectors.role_in(reviewer(request), obj)
         may = actions_for(State(obj.state), role)
         shown = selectors.answers_on_the_table(obj)
+        is_own = role == Role.APPLICANT
         return {
             "application": obj,
             "age": age_in_words(obj),
-            "is_own": role == Role.APPLICANT,
+            "is_own": is_own,
             "may": {str(action): True for action in may if action in TOLD},
             "forms": {
                 str(action): bound.get(str(action)) or self.form_for(str(action), obj, None)
@@ -183,11 +184,12 @@ class ApplicationAdmin(Desk):
             "typed": _typed_in_vain(bound, {str(action) for action in may}),
             "answers": words.answered(obj, shown.answers, shown.before),
             "corrected": shown.before is not None,
-            "evidence": _kept_evidence(obj) or evidence.snapshot(obj),
+            # Reviewers apply too; then they see no more of their case than other applicants do.
+            "evidence": [] if is_own else _kept_evidence(obj) or evidence.snapshot(obj),
             "evidence_is_kept": bool(_kept_evidence(obj)),
-            "events": words.events(obj),
+            "events": [] if is_own else words.events(obj),
             "thread": obj.messages.select_related("author"),
-            "reviews": obj.reviews.select_related("reviewer"),
+            "reviews": [] if is_own else obj.reviews.select_related("reviewer"),
             "grants": [
                 selectors.standing_of(grant) for grant in selectors.grants_of(obj.applicant)
             ],

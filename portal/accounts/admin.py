@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from portal.accounts import services
 from portal.accounts.models import Account, Affiliation
@@ -36,8 +37,12 @@ class AccountAdmin(ModelAdmin):
     search_fields = ("name", "email", "affiliation__institution")
     fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
     readonly_fields = ("email", "last_login", "date_joined")
-    filter_horizontal = ("groups",)
     inlines = (AffiliationInline,)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Three roles are boxes to tick, not two lists to move between."""
+        widget = UnfoldAdminCheckboxSelectMultipleWidget
+        return super().formfield_for_manytomany(db_field, request, **kwargs | {"widget": widget})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_reviewer(request.user)

@@ -47,9 +47,10 @@ class AffiliationForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in ("category", "country"):
-            field = self.fields[name]
-            assert isinstance(field, forms.ChoiceField)
-            field.choices = [("", "Choose…"), *(one for one in field.choices if one[0])]
+            widget = self.fields[name].widget
+            assert isinstance(widget, forms.Select)
+            named = [(value, label) for value, label in widget.choices if value]
+            widget.choices = [("", "Choose…"), *named]
 
 
 class TokenForm(forms.Form):

@@ -2,8 +2,9 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
@@ -29,7 +30,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         name_form.instance.save(update_fields=["name"])
         services.save_affiliation(form.save(commit=False), actor=account)
         messages.success(request, "Saved.")
-        return redirect(_next(request) or "accounts:profile")
+        return HttpResponseRedirect(_next(request) or reverse("accounts:profile"))
     context = {
         "form": form,
         "name_form": name_form,
@@ -42,7 +43,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 def _next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
-    return target if safe else ""
+    return target if safe and target.startswith("/") else ""
 
 
 @login_required

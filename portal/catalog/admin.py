@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from django.utils import timezone
+from unfold.admin import ModelAdmin, StackedInline
 
 from portal.accounts.roles import is_manager
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
@@ -28,8 +30,20 @@ class ManagersOnly:
         return False
 
 
+class FamilyForm(forms.ModelForm):
+    def clean_licence(self) -> Licence:
+        """The family's pages show the text in force, so there must be one."""
+        licence: Licence = self.cleaned_data["licence"]
+        if not licence.versions.filter(published_at__lte=timezone.now()).exists():
+            raise forms.ValidationError(
+                "No version of this licence is in force yet. Give it one, then choose it here."
+            )
+        return licence
+
+
 @admin.register(Family)
 class FamilyAdmin(ManagersOnly, ModelAdmin):
+    form = FamilyForm
     list_display = ("name", "publisher", "licence")
     prepopulated_fields = {"slug": ("name",)}
 
@@ -43,7 +57,7 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
     readonly_fields = ("status",)  # changed by publishing and withdrawing
 
 
-class VersionInline(ManagersOnly, TabularInline):
+class VersionInline(ManagersOnly, StackedInline):
     """Published texts are read-only: grants and acceptances point to them. A change is a new version."""
 
     model = LicenceVersion

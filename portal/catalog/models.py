@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -44,7 +44,7 @@ class LicenceVersion(models.Model):
     sha256 = models.CharField(max_length=64, editable=False)
     published_at = models.DateTimeField(default=timezone.now)
     standing_grants = models.CharField(max_length=10, choices=Standing, default=Standing.KEEP)
-    reaccept_days = models.PositiveIntegerField(default=30)
+    reaccept_days = models.PositiveIntegerField(default=30, validators=[MaxValueValidator(3650)])
 
     class Meta:
         ordering = ("licence", "-number")
@@ -101,7 +101,9 @@ class Release(models.Model):
     context_length = models.PositiveIntegerField(default=2048, help_text="Tokens.")
 
     link_hours = models.PositiveIntegerField(
-        default=24, help_text="How long a download link lives."
+        default=24,
+        help_text="How long a download link lives.",
+        validators=[MinValueValidator(1), MaxValueValidator(24 * 365)],
     )
     position = models.PositiveIntegerField(default=0)
 

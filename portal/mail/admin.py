@@ -14,6 +14,11 @@ class OutgoingMailAdmin(ReadOnly, ModelAdmin):
     list_display = ("created_at", "to", "subject", "sent_at", "attempts", "last_error")
     list_filter = (("sent_at", admin.EmptyFieldListFilter), "template")
     search_fields = ("to", "subject")
+    # Not the body: it may hold a key that opens another person's account.
+    fields = (
+        *("to", "template", "subject", "created_at", "sent_at", "attempts", "next_attempt_at"),
+        "last_error",
+    )
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_manager(request.user)

@@ -368,3 +368,11 @@ def test_agreements_are_read_and_never_changed(
     one = reverse("admin:access_requests_licenceacceptance_change", args=[submitted.acceptance_id])
     assert signed_in(manager).post(one, {"typed_name": "Mallory"}).status_code == 403
     assert signed_in(mallory).get(address).status_code == 302
+
+
+def test_the_history_speaks_in_words(rita: Account, applied_by: Callable[..., Application]) -> None:
+    application = applied_by(applicant("bob"), until="in_review")
+    page = text(signed_in(rita), page_of(application))
+    for done in ("Draft started", "Submitted", "Claimed"):
+        assert f">{done}</span>" in page
+    assert ">application.claimed<" not in page

@@ -1,12 +1,15 @@
 """Values that nobody types by mistake."""
 
+from collections.abc import Callable
+
 import pytest
 
 from access_requests import services
 from access_requests.models import Application
-from portal.accounts.models import Account
+from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
 from portal.refusals import Code
+from tests.access_requests.people import ANSWERS
 from tests.access_requests.test_submit import refusal_of
 from tests.people import signed_in
 
@@ -37,3 +40,44 @@ def test_the_queue_shows_nothing_for_a_state_that_it_does_not_know(
     page = signed_in(rita).get("/admin/access_requests/application/", {"state": state})
     assert page.status_code == 200
     assert draft.reference not in page.text
+
+
+def test_reviewers_never_read_what_is_still_being_typed(
+    returned: Application, alice: Account, rita: Account
+) -> None:
+    """On no page: neither at the desk, nor on the applicant's own page, which they may open."""
+    words = {"research_purpose": "A sentence not yet finished"}
+    services.save_draft(returned.pk, actor=alice, answers=words)
+    own, desk = f"/applications/{returned.pk}/", "/admin/access_requests/application/"
+    assert words["research_purpose"] in signed_in(alice).get(own).text
+    for page in (own, f"{desk}{returned.pk}/change/"):
+        shown = signed_in(rita).get(page)
+        assert shown.status_code == 200
+        assert words["research_purpose"] not in shown.text
+        assert ANSWERS["research_purpose"] in shown.text
+
+
+def test_a_reviewer_who_applies_sees_no_evidence_of_their_own_case(
+    rita: Account, second_reviewer: Account, applied_by: Callable[..., Application]
+) -> None:
+    Affiliation.objects.create(
+        account=rita, category="academia", institution="Lab", country="NL", position="Postdoc"
+    )
+    own = applied_by(rita)
+    services.claim(own.pk, actor=second_reviewer)
+    page = f"/admin/access_requests/application/{own.pk}/change/"
+    finding = "The first application of this person."
+    assert finding in signed_in(second_reviewer).get(page).text
+    assert finding not in signed_in(rita).get(page).text
+
+
+@pytest.mark.parametrize("target", ["nowhere", "//evil.example/", "https://evil.example/", "\\\\e"])
+def test_an_odd_next_leads_to_a_page_of_ours(alice: Account, target: str) -> None:
+    form = {
+        **{"name": alice.name, "category": "academia", "institution": "Lab", "country": "NL"},
+        **{"position": "Postdoc", "web_page": "", "orcid": "", "next": target},
+    }
+    answer = signed_in(alice).post("/account/", form)
+    assert answer.status_code == 302
+    assert "evil" not in answer["Location"]
+    assert not answer["Location"].startswith("\\")

@@ -139,6 +139,8 @@ def download(page: Page, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout + done.stderr
+    one = page.get_by_role("listitem").filter(has_text="consolidated.00.pth")
+    one.get_by_text("With curl").click()
     listed = page.locator("main").inner_text()
     shards = sorted(folder.rglob("consolidated.*.pth"))
     assert len(shards) == 3

@@ -50,6 +50,13 @@ def test_the_page_lists_shards_with_size_hash_link_and_curl_line(
     assert Event.objects.filter(verb=Verb.LINK_ISSUED).count() == 1
 
 
+def test_the_weights_stand_before_the_small_files(grant: Grant, alice: Account) -> None:
+    page = signed_in(alice).get(FILES).content.decode()
+    names = re.findall(r'aria-label="Download ([^"]+)"', page)
+    assert names == ["consolidated.00.pth", "params.json", "tokenizer.model"]
+    assert page.index("<h2>Weights</h2>") < page.index("<h2>Other files</h2>")
+
+
 def test_the_page_says_when_the_links_expire_and_is_not_cached(
     grant: Grant, alice: Account
 ) -> None:

@@ -98,7 +98,7 @@ def test_the_page_says_when_no_worker_is_up(browser: Client, grant: Grant, tiny:
     stream.announce(tiny.slug, stream.Worker("a", "f" * 40, "cpu", "float32", 8))
     text = page(browser, PLAYGROUND)
     assert "not running" not in text
-    assert "on cpu, float32" in text
+    assert "on CPU in float32" in text
 
 
 def test_an_earlier_run_fills_the_form(browser: Client, prompt: Prompt) -> None:

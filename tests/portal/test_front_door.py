@@ -1,6 +1,9 @@
 """Who comes in, and who decides who may decide."""
 
+import re
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import DatabaseError, connection, transaction
@@ -10,6 +13,7 @@ from portal.accounts.models import Account
 from portal.accounts.roles import Role, is_reviewer
 from portal.audit import services
 from portal.audit.models import Event, Verb
+from portal.mail.models import OutgoingMail
 from tests.people import signed_in, with_token
 
 PASSWORD = {"username": "rita@lab.test", "password": "a-password-for-tests"}
@@ -79,6 +83,21 @@ def test_closing_an_account_is_an_event_and_shuts_every_door(
     assert program.get("/api/v1/applications/").status_code == 401
     change(signed_in(manager), mallory)
     assert Event.objects.filter(verb=Verb.ACCOUNT_OPENED).count() == 1
+
+
+def test_a_manager_reads_no_key_to_another_persons_account(manager: Account, rita: Account) -> None:
+    """Else one asks for a new password in another's name, and reads the link in the admin."""
+    Client().post("/account/password/reset/", {"email": rita.email})
+    mail = OutgoingMail.objects.get(to=rita.email)
+    key = re.search(r"/account/password/reset/key/[^/\s]+", mail.body)
+    assert key
+    page = signed_in(manager).get(f"/admin/mail/outgoingmail/{mail.pk}/change/").text
+    assert mail.subject in page
+    assert key[0] not in page
+
+
+def test_a_mail_server_that_hangs_is_given_up_before_the_mail_is_tried_again() -> None:
+    assert settings.EMAIL_TIMEOUT < 60
 
 
 def test_a_reviewer_gives_nobody_a_role(rita: Account, mallory: Account) -> None:

@@ -75,3 +75,13 @@ def test_the_side_bar_shows_a_reviewer_only_what_opens(rita: Account, manager: A
     )
     assert "/admin/catalog/release/" in signed_in(manager).get("/admin/", follow=True).text
     assert signed_in(rita).get("/admin/catalog/release/").status_code == 403
+
+
+def test_the_menu_marks_where_one_is(client: Client, db: None) -> None:
+    assert 'href="/releases/" aria-current="true"' in client.get("/releases/").text
+    assert "aria-current" not in client.get("/").text
+
+
+def test_the_button_of_a_refusal_says_where_it_leads(client: Client, db: None) -> None:
+    page = client.get("/nothing-here/", headers={"accept": "text/html"}).text
+    assert '<a class="button" href="/releases/">See the releases</a>' in page
