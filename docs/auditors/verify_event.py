@@ -60,7 +60,9 @@ if __name__ == "__main__":
     except (InvalidSignature, ValueError, KeyError, TypeError, IndexError, OSError) as error:
         sys.exit(f"NOT PROVEN: {error or 'the signature is wrong'}")
     seal = proof["seal"]
-    print(f"proven: in seal {seal['number']} of {seal['sealed_at']}, signed by key {seal['key_id']}")
+    print(
+        f"proven: in seal {seal['number']} of {seal['sealed_at']}, signed by key {seal['key_id']}"
+    )
     print(json.dumps(proof["event"], indent=2))
     if len(sys.argv) < 3:
         print(f"The key came with the proof. Compare it with the site's own: {proof['public_key']}")

@@ -36,7 +36,9 @@ def _postgres_up(table: str, key: str) -> list[str]:
 
 
 def _postgres_down(table: str) -> list[str]:
-    return [f"DROP TRIGGER IF EXISTS {table}_no_{what} ON {table}" for what in ("change", "truncate")]
+    return [
+        f"DROP TRIGGER IF EXISTS {table}_no_{what} ON {table}" for what in ("change", "truncate")
+    ]
 
 
 UP = {"sqlite": _sqlite_up, "postgresql": _postgres_up}

@@ -109,7 +109,7 @@ def test_many_events_become_many_seals(alice: Account, monkeypatch: pytest.Monke
 
 
 def test_an_event_that_is_seen_after_a_later_one_is_sealed_all_the_same(alice: Account) -> None:
-    first, second = write(alice, 2)
+    first, _ = write(alice, 2)
     below_the_triggers("DELETE FROM audit_event WHERE id = %s", first)
     sealing.seal_waiting()
     late_event(alice, first, timedelta(minutes=5))
@@ -240,9 +240,7 @@ def test_an_event_replaced_together_with_its_hash_breaks_its_seal(ids: list[int]
     below_the_triggers("UPDATE audit_event SET subject_id = 'x' WHERE id = %s", ids[6])
     row = Event.objects.filter(pk=ids[6]).values_list(*verifying.COLUMNS).get()
     leaf = merkle.leaf_hash(verifying.event_bytes(row))
-    below_the_triggers(
-        "UPDATE audit_sealedevent SET leaf = %s WHERE event_id = %s", leaf, ids[6]
-    )
+    below_the_triggers("UPDATE audit_sealedevent SET leaf = %s WHERE event_id = %s", leaf, ids[6])
     assert first_bad().startswith("seal 2 is broken: an event between")
 
 
@@ -288,9 +286,7 @@ def test_a_log_cut_off_at_its_end_is_found_with_the_head_that_was_kept(ids: list
 
 
 # ---- Keys ----------------------------------------------------------------------------------------
-def test_the_key_is_made_once_and_only_its_owner_reads_it(
-    tmp_path: Path, settings: object
-) -> None:
+def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path, settings: object) -> None:
     settings.HOME, settings.AUDIT_KEY = tmp_path / "home", ""  # type: ignore[attr-defined]
     public = audit("key").strip()
     assert public == keys.public_key()
@@ -299,7 +295,9 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["audit_key"]
 
 
-def test_a_former_key_stays_trusted_only_where_it_is_named(ids: list[int], settings: object) -> None:
+def test_a_former_key_stays_trusted_only_where_it_is_named(
+    ids: list[int], settings: object
+) -> None:
     former = keys.public_key()
     settings.AUDIT_KEY = "17" * 32  # type: ignore[attr-defined]
     assert "not trusted here" in first_bad()

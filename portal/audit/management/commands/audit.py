@@ -18,7 +18,9 @@ def _head(text: str) -> str:
 
 
 class Command(BaseCommand):
-    help = "The audit log: check it, prove one event to a third party, seal what waits, show the key."
+    help = (
+        "The audit log: check it, prove one event to a third party, seal what waits, show the key."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True)
