@@ -16,5 +16,7 @@ app.conf.task_default_queue = "default"
 app.conf.beat_schedule = {
     "deliver-mail": {"task": "mail.deliver_due", "schedule": 30.0},
     "requeue-lost-runs": {"task": "sandbox.requeue_lost_runs", "schedule": 15.0},
+    "seal-audit-log": {"task": "audit.seal", "schedule": 5.0, "options": {"expires": 30}},
+    "seal-late-events": {"task": "audit.seal_late", "schedule": 60.0, "options": {"expires": 60}},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
 }

@@ -6,6 +6,7 @@ The defaults run from a bare checkout: SQLite, a directory as the store, mail wr
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,6 +46,16 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = env.list("WEIGHBRIDGE_SECRET_KEY_FALLBACKS", default=[])
+
+# The Ed25519 key that signs the seals of the audit log (portal/audit/keys.py); empty: made once, kept in HOME.
+AUDIT_KEY = env.str("WEIGHBRIDGE_AUDIT_KEY", "").strip()
+AUDIT_FORMER_KEYS = env.list("WEIGHBRIDGE_AUDIT_FORMER_KEYS", default=[])  # public ones
+for _name, _keys in (("AUDIT_KEY", [AUDIT_KEY]), ("AUDIT_FORMER_KEYS", AUDIT_FORMER_KEYS)):
+    if any(key and not re.fullmatch(r"[0-9a-f]{64}", key) for key in _keys):
+        raise ImproperlyConfigured(
+            f"WEIGHBRIDGE_{_name}: a key is 64 hex digits. `openssl rand -hex 32` makes a signing key; "
+            "`script/manage audit key` prints the public one."
+        )
 
 BASE_URL = env.str("WEIGHBRIDGE_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 _base = urlsplit(BASE_URL)

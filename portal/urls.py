@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("portal.catalog.urls")),
     path("account/", include("portal.accounts.urls")),
     path("account/", include("allauth.urls")),
+    path("audit/", include("portal.audit.urls")),
     path("applications/", include("access_requests.urls")),
     path("", include("distribution.urls")),
     path("sandbox/", include("inference_sandbox.urls")),

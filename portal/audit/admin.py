@@ -1,13 +1,19 @@
-"""The audit log, to read."""
+"""The audit log, to read: its events, its seals, the proof of one event, and all of it as a file."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import F, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_auditor
-from portal.audit.models import Event
+from portal.audit import verifying
+from portal.audit.exporting import export
+from portal.audit.models import Event, Seal
 
 
 class ReadOnly:
@@ -19,16 +25,122 @@ class ReadOnly:
     has_change_permission = has_delete_permission = has_add_permission
 
 
-@admin.register(Event)
-class EventAdmin(ReadOnly, ModelAdmin):
-    list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "data")
-    list_filter = ("verb", "subject_type")
-    search_fields = ("=subject_id", "=actor__email")
-    date_hierarchy = "at"
-    list_select_related = False
-
+class ForAuditors(ReadOnly, ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_auditor(request.user)
 
-    def has_view_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_auditor(request.user)
+
+
+class SealedFilter(admin.SimpleListFilter):
+    title = "seal"
+    parameter_name = "sealed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [("yes", "Sealed"), ("no", "Not sealed yet")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Event]") -> "QuerySet[Event]":
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(sealed__isnull=self.value() == "no")
+
+
+class SealFilter(admin.SimpleListFilter):
+    """Chosen by the link on a seal's page, so it offers nothing itself."""
+
+    title = "number of the seal"
+    parameter_name = "in_seal"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        number = request.GET.get(self.parameter_name, "")
+        return [(number, f"Seal {number}")] if number.isdecimal() and len(number) < 19 else []
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Event]") -> "QuerySet[Event]":
+        number = self.value() or ""
+        known = number.isdecimal() and len(number) < 19
+        return queryset.filter(sealed__seal=int(number)) if known else queryset
+
+
+@admin.register(Event)
+class EventAdmin(ForAuditors):
+    list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "data", "seal")
+    list_filter = (SealedFilter, "verb", "subject_type", SealFilter)
+    search_fields = ("=subject_id", "=actor__email")
+    search_help_text = "The id of what it is about, or the e-mail address of who did it"
+    date_hierarchy = "at"
+    list_select_related = False
+    show_full_result_count = False
+    list_before_template = "audit/export.html"
+    fields = ("id", "at", "verb", "actor_id", "subject_type", "subject_id", "data", "seal", "proof")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Event]":
+        return super().get_queryset(request).annotate(in_seal=F("sealed__seal_id"))
+
+    @admin.display(description="Seal")
+    def seal(self, event: Event) -> str:
+        number = event.in_seal  # type: ignore[attr-defined]
+        if number is None:
+            return "waits"
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:audit_seal_change", args=[number]), number
+        )
+
+    @admin.display(description="Proof")
+    def proof(self, event: Event) -> str:
+        if event.in_seal is None:  # type: ignore[attr-defined]
+            return "In a minute; no seal has it yet."
+        return format_html(
+            '<a href="{}">Download the proof of this event</a>, to be checked without this site',
+            reverse("admin:audit_event_proof", args=[event.pk]),
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("export/<slug:kind>/", wrap(self.export), name="audit_event_export"),
+            path("<int:pk>/proof/", wrap(self.prove), name="audit_event_proof"),
+            *super().get_urls(),
+        ]
+
+    def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """What the list shows under the same filters, all pages of it."""
+        if not self.has_view_permission(request):
+            raise Http404("not an auditor")
+        return export(self.get_changelist_instance(request).get_queryset(request), kind)
+
+    def prove(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise Http404("not an auditor")
+        response = JsonResponse(verifying.prove(pk), json_dumps_params={"indent": 2})
+        response["Content-Disposition"] = f'attachment; filename="event-{pk}-proof.json"'
+        return response
+
+
+@admin.register(Seal)
+class SealAdmin(ForAuditors):
+    list_display = ("number", "sealed_at", "count", "first_event", "last_event", "key_id")
+    list_filter = ("key_id",)
+    date_hierarchy = "sealed_at"
+    show_full_result_count = False
+    fields = (
+        "number",
+        "sealed_at",
+        "count",
+        "events",
+        "root",
+        "previous",
+        "own_hash",
+        "signature",
+        "key_id",
+        "newest_at",
+    )
+
+    @admin.display(description="Its events")
+    def events(self, seal: Seal) -> str:
+        address = reverse("admin:audit_event_changelist")
+        return format_html('<a href="{}?in_seal={}">See its events</a>', address, seal.number)
+
+    @admin.display(description="Hash")
+    def own_hash(self, seal: Seal) -> str:
+        return seal.hash

@@ -1,9 +1,12 @@
 """The audit log: one row an act, in the act's own transaction, never changed afterwards."""
 
+import hashlib
 from typing import Any
 
 from django.conf import settings
 from django.db import models
+
+from portal.audit.canonical import canonical, moment
 
 
 class Verb(models.TextChoices):
@@ -49,7 +52,22 @@ class Verb(models.TextChoices):
     RUN_DENIED = "run.denied"
 
 
-class Event(models.Model):
+class AppendOnly(models.Model):
+    """Written once. The database refuses UPDATE and DELETE (triggers.py); so does the object, and earlier."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError(f"{type(self).__name__}: this record is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError(f"{type(self).__name__}: this record is never deleted.")
+
+
+class Event(AppendOnly):
     """Who did what to what, when and why.
 
     It names accounts by id and holds no names, addresses or prompts, so that a person can be erased
@@ -80,10 +98,83 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.verb} {self.subject_type} {self.subject_id}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk:
-            raise TypeError("An event is never changed.")
-        super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise TypeError("An event is never deleted.")
+FIRST_PREVIOUS = "0" * 64  # what the first seal says of the one before it
+
+
+class Seal(AppendOnly):
+    """A batch of events that cannot change any more without it being seen.
+
+    Seals are numbered from 1 without a gap. Each names the one before it by its hash, so that none can be taken out or
+    put in between. What it says is its `statement`; that is what is signed.
+    """
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    first_event = models.BigIntegerField(help_text="lowest event id; others may lie in between")
+    last_event = models.BigIntegerField(help_text="highest event id")
+    count = models.PositiveIntegerField(help_text="how many events it seals")
+    newest_at = models.DateTimeField(
+        help_text="time of the newest event that was sealed up to here; bounds how late one may come"
+    )
+    root = models.CharField(max_length=64, help_text="Merkle root of its events, hex")
+    previous = models.CharField(max_length=64, help_text="hash of the seal before it, hex")
+    sealed_at = models.DateTimeField()
+    key_id = models.CharField(max_length=16)
+    signature = models.CharField(max_length=128, help_text="Ed25519, hex")
+
+    class Meta:
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"Seal {self.number}"
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "format": "weighbridge-seal-1",
+            "number": self.number,
+            "first_event": self.first_event,
+            "last_event": self.last_event,
+            "count": self.count,
+            "newest_at": moment(self.newest_at),
+            "root": self.root,
+            "previous": self.previous,
+            "sealed_at": moment(self.sealed_at),
+            "key_id": self.key_id,
+        }
+
+    @property
+    def statement(self) -> bytes:
+        """The bytes that are signed."""
+        return canonical(self.content())
+
+    @property
+    def hash(self) -> str:
+        """How the next seal names this one."""
+        return hashlib.sha256(self.statement).hexdigest()
+
+
+class SealedEvent(AppendOnly):
+    """Which seal an event is in, and where. The leaf's hash is kept, so that an altered event is named by itself."""
+
+    # No constraints: this is the witness against the two tables, and must outlive what is taken out of them.
+    event = models.OneToOneField(
+        Event,
+        models.DO_NOTHING,
+        primary_key=True,
+        db_constraint=False,
+        related_name="sealed",
+    )
+    seal = models.ForeignKey(
+        Seal, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="events"
+    )
+    position = models.PositiveIntegerField(help_text="from 0, by event id")
+    leaf = models.BinaryField(max_length=32)
+
+    class Meta:
+        ordering = ("seal_id", "position")
+        constraints = [
+            models.UniqueConstraint(fields=["seal", "position"], name="one_event_a_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} in seal {self.seal_id}"

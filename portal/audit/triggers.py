@@ -1,42 +1,54 @@
 """Triggers that make the audit log append-only below the ORM, on SQLite and PostgreSQL.
 
-Used by the migration; tests lift them only to empty their own database.
+Used by the migrations; tests lift them only to empty, or to tamper with, their own database.
 """
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-TABLE = "audit_event"
+TABLES = {"audit_event": "id", "audit_seal": "number", "audit_sealedevent": "event_id"}  # and key
 REFUSAL = "the audit log is append-only"
 
-SQLITE_UP = [
-    f"CREATE TRIGGER {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} "
-    f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-    for verb in ("UPDATE", "DELETE")
-]
-# INSERT OR REPLACE takes the old row away without asking the trigger on DELETE.
-SQLITE_UP.append(
-    f"CREATE TRIGGER {TABLE}_no_replace BEFORE INSERT ON {TABLE} "  # noqa: S608 - our own words
-    f"WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id) "
-    f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-)
-SQLITE_DOWN = [
-    f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete", "replace")
-]
 
-POSTGRES_UP = [
-    f"CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-    f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
-    f"CREATE TRIGGER {TABLE}_no_change BEFORE UPDATE OR DELETE ON {TABLE} "
-    f"FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()",
-    f"CREATE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE} "
-    f"FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()",
-]
-POSTGRES_DOWN = [
-    f"DROP TRIGGER IF EXISTS {TABLE}_no_change ON {TABLE}",
-    f"DROP TRIGGER IF EXISTS {TABLE}_no_truncate ON {TABLE}",
-]
+def _sqlite_up(table: str, key: str) -> list[str]:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    return [
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+        # INSERT OR REPLACE takes the old row away without asking the trigger on DELETE.
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "  # noqa: S608 - our own words
+        f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) {refuse}",
+    ]
 
-STATEMENTS = {"sqlite": (SQLITE_UP, SQLITE_DOWN), "postgresql": (POSTGRES_UP, POSTGRES_DOWN)}
+
+def _sqlite_down(table: str) -> list[str]:
+    return [f"DROP TRIGGER IF EXISTS {table}_no_{verb}" for verb in ("update", "delete", "replace")]
+
+
+def _postgres_up(table: str, key: str) -> list[str]:
+    return [
+        f"CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_refuse()",
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse()",
+    ]
+
+
+def _postgres_down(table: str) -> list[str]:
+    return [
+        f"DROP TRIGGER IF EXISTS {table}_no_{what} ON {table}" for what in ("change", "truncate")
+    ]
+
+
+UP = {"sqlite": _sqlite_up, "postgresql": _postgres_up}
+DOWN = {"sqlite": _sqlite_down, "postgresql": _postgres_down}
+
+
+def _tables(editor: BaseDatabaseSchemaEditor) -> list[str]:
+    """Those that exist: the first migrations run before the later tables are made."""
+    there = editor.connection.introspection.table_names()
+    return [table for table in TABLES if table in there]
 
 
 def reinstall(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
@@ -46,10 +58,12 @@ def reinstall(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 def install(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
-    for statement in STATEMENTS[editor.connection.vendor][0]:
-        editor.execute(statement)
+    for table in _tables(editor):
+        for statement in UP[editor.connection.vendor](table, TABLES[table]):
+            editor.execute(statement)
 
 
 def remove(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
-    for statement in STATEMENTS[editor.connection.vendor][1]:
-        editor.execute(statement)
+    for table in _tables(editor):
+        for statement in DOWN[editor.connection.vendor](table):
+            editor.execute(statement)
