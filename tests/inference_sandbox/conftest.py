@@ -98,7 +98,7 @@ def prompt(alice: Account, tiny: Release, grant: Grant) -> Prompt:
     return create
 
 
-def until(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(look: Callable[[], Any], seconds: float = 120.0) -> Any:
     """What `look` finds as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -132,4 +132,4 @@ def celery_worker(slug: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(90)

@@ -36,7 +36,7 @@ def follow(account: Account, run: Run) -> Any:
     thread.start()
 
     def result() -> Heard:
-        thread.join(60)
+        thread.join(120)
         return heard[0]
 
     return result
