@@ -12,5 +12,6 @@ urlpatterns = [
     path("<int:pk>/edit/", views.edit, name="edit"),
     path("<int:pk>/licence/", views.licence, name="licence"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("attachments/<uuid:public_id>/", views.attachment, name="attachment"),
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
 ]

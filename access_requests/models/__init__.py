@@ -4,6 +4,7 @@ from access_requests.models.application import (
     Message,
     Review,
 )
+from access_requests.models.attachment import Attachment
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
@@ -12,6 +13,7 @@ __all__ = [
     "OPEN_STATES",
     "QUEUE_STATES",
     "Application",
+    "Attachment",
     "Form",
     "Grant",
     "LicenceAcceptance",

@@ -5,6 +5,7 @@ from access_requests.selectors.applications import (
     answers_on_the_table,
     application_for,
     applications_of,
+    attachment_for,
     current_form,
     median_days_to_decision,
     open_application,
@@ -12,6 +13,7 @@ from access_requests.selectors.applications import (
     releases_named,
     review_queue,
     role_in,
+    startable_from,
     submitted,
 )
 from access_requests.selectors.doors import (
@@ -37,6 +39,7 @@ __all__ = [
     "answers_on_the_table",
     "application_for",
     "applications_of",
+    "attachment_for",
     "check_grant",
     "current_form",
     "grant_for",
@@ -50,6 +53,7 @@ __all__ = [
     "review_queue",
     "role_in",
     "standing_of",
+    "startable_from",
     "submitted",
     "usable_grants",
     "visible_grant",
