@@ -79,15 +79,13 @@ class Number(forms.FloatField):
 class Day(forms.DateField):
     """A date, kept as 2026-05-31."""
 
-    default_error_messages = {
-        "invalid": "Write a date that exists, as year-month-day: 2026-05-31."
-    }
+    default_error_messages = {"invalid": "Write a date that exists, as year-month-day: 2026-05-31."}
 
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
         super().__init__(widget=widget, input_formats=["%Y-%m-%d"], **kwargs)
 
-    def clean(self, value: Any) -> str | None:  # type: ignore[override]
+    def clean(self, value: Any) -> str | None:
         day = super().clean(value)
         return day.isoformat() if day else None
 
@@ -217,9 +215,7 @@ def _country(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
 
 def _multiple_choice(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
     choices = [(value, label) for value, label in question.get("choices", [])]
-    return forms.MultipleChoiceField(
-        choices=choices, widget=forms.CheckboxSelectMultiple, **kwargs
-    )
+    return forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple, **kwargs)
 
 
 def _boolean(question: Question, strict: bool, **kwargs: Any) -> forms.Field:

@@ -113,7 +113,7 @@ def _pairs(question: Checked) -> str:
     kind = question.get("type")
     if kind in ("choice", "multiple_choice") and not _are_pairs(question.get("choices")):
         return "`choices` must be a list of [value, label] pairs, each value once."
-    columns = question.get("columns")
+    columns: Any = question.get("columns")
     if kind == "table" and not (_are_pairs(columns, most=8) and _are_words(columns)):
         return "`columns` must be a list of one to eight [key, label] pairs, each key a word."
     return ""

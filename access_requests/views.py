@@ -19,8 +19,8 @@ from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
-from portal.catalog.selectors import open_releases
 from portal.catalog.models import Family, Release
+from portal.catalog.selectors import open_releases
 from portal.refusals import Code, Refusal
 
 
@@ -110,9 +110,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     found = services.bring_up_to_date(found.pk, actor=person(request))
     form = AnswersForm(found.form, strict=False, prefix="answers", initial=found.answers)
     chosen = ReleasesForm(found.family, initial={"releases": found.releases.all()})
-    return _questions(
-        request, found.family, form, chosen, application=found, carried=found.carried
-    )
+    return _questions(request, found.family, form, chosen, application=found, carried=found.carried)
 
 
 def _save(request: HttpRequest, found: Application) -> HttpResponse:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from functools import partial
 from pathlib import PurePosixPath
 
 from django.core.files.base import ContentFile
@@ -46,7 +47,7 @@ def attach(application_id: int, question: str, file: UploadedFile, *, actor: Acc
                 application.answers = {**application.answers, question: made.answer()}
                 application.save(update_fields=["answers", "updated_at"])
         except Exception:
-            made.file.storage.delete(made.file.name)
+            made.file.storage.delete(str(made.file.name))
             raise
     return made
 
@@ -69,10 +70,9 @@ def _forget(application: Application, question: str) -> None:
     answer = application.answers.get(question)
     if application.submitted_at or not isinstance(answer, dict):
         return
-    for old in application.attachments.filter(public_id=answer.get("id")):
-        storage, name = old.file.storage, old.file.name
+    for old in application.attachments.filter(public_id=answer["id"]):
         old.delete()
-        transaction.on_commit(lambda storage=storage, name=name: storage.delete(name))
+        transaction.on_commit(partial(old.file.storage.delete, str(old.file.name)))
 
 
 def _check_question(application: Application, question: str) -> None:
@@ -89,7 +89,8 @@ def _read(question: str, file: UploadedFile) -> tuple[bytes, str]:
     media_type = real_type(content)
     if media_type is None:
         raise invalid(
-            question, "This is not a whole PDF, PNG or JPEG file; its content decides, not its name."
+            question,
+            "This is not a whole PDF, PNG or JPEG file; its content decides, not its name.",
         )
     return content, media_type
 

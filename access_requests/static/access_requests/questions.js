@@ -6,7 +6,7 @@
     const fields = [...form.elements].filter((field) => field.name === name);
     return fields.flatMap((field) => {
       if (field.type !== "checkbox") return [field.value];
-      if (!field.hasAttribute("value") || field.value === "on") return [String(field.checked)];
+      if (!field.hasAttribute("value")) return [String(field.checked)];
       return field.checked ? [field.value] : [];
     });
   };
