@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     r"|(?P<open>\((?:\?:)?)|(?P<close>\))|(?P<either>\|)|(?P<one>.)",
     re.DOTALL,
 )
+_ODD_SET = re.compile(r"(?<!\\)\[|--|&&|~~|\|\|")  # other tools read these as operators
 _ESCAPES = frozenset("dDwWsS.\\-+*?()[]{}|/^$@_:,;'\"#&=~ ")
 
 
@@ -23,15 +24,25 @@ def problem(pattern: str) -> str:
     """What is wrong with a pattern, in words; empty when nothing is."""
     if len(pattern) > PATTERN_LIMIT:
         return f"A pattern has at most {PATTERN_LIMIT} characters."
+    if wild := _running_wild(pattern):
+        return wild
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         return f"This is not a regular expression: {error}."
+    return ""
+
+
+def _running_wild(pattern: str) -> str:
     ways, before = 1, ""
     for token in _TOKEN.finditer(pattern):
         kind, text = str(token.lastgroup), token.group()
         if kind == "escape" and text[1] not in _ESCAPES:
             return f"{text} is not allowed in a pattern."
+        if text == "[":
+            return "A set is not closed: write ] at its end, or \\[ for a bracket."
+        if kind == "set" and _ODD_SET.search(text[1:-1]):
+            return f"In the set {text}, write \\[ for a bracket, and no sign twice."
         if kind == "open" and pattern.startswith("?", token.end()):
             return "Only plain groups (…) and (?:…) are allowed in a pattern."
         if kind == "repeat":

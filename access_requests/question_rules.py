@@ -113,7 +113,7 @@ def _pairs(question: Checked) -> str:
     kind = question.get("type")
     if kind in ("choice", "multiple_choice") and not _are_pairs(question.get("choices")):
         return "`choices` must be a list of [value, label] pairs, each value once."
-    columns: Any = question.get("columns")
+    columns = question.get("columns")
     if kind == "table" and not (_are_pairs(columns, most=8) and _are_words(columns)):
         return "`columns` must be a list of one to eight [key, label] pairs, each key a word."
     return ""
@@ -157,7 +157,7 @@ def _show_if(question: Checked, earlier: Mapping[str, dict[str, Any]]) -> str:
     if other["type"] == "boolean":
         fits = isinstance(rule["equals"], bool)
         return "" if fits else "`show_if` of a checkbox equals true or false."
-    choices = other.get("choices")
+    choices: Any = other.get("choices")
     known = [pair[0] for pair in choices] if _are_pairs(choices) else []
     return "" if rule["equals"] in known else f"`show_if` must equal one of: {', '.join(known)}."
 

@@ -9,12 +9,12 @@ from django.test import Client
 from access_requests import services
 from access_requests.files import ATTACHMENT_LIMIT, real_type
 from access_requests.models import Application, Attachment, State
-from portal.accounts.models import Account
+from portal.accounts.models import Account, Scope
 from portal.catalog.models import Family, Release
 from portal.refusals import Code
 from tests.access_requests.samples import EVERY_QUESTION, GOOD, JPEG, PDF, PNG, posted, upload
 from tests.access_requests.test_submit import refusal_of
-from tests.people import signed_in
+from tests.people import signed_in, with_token
 
 
 @pytest.fixture
@@ -222,3 +222,26 @@ def test_the_first_save_of_all_can_bring_a_file(
     assert f'action="/applications/{draft.pk}/edit/"' in response.text
     assert (draft.state, draft.answers["letter"]["name"]) == (State.DRAFT, "letter.pdf")
     assert draft.answers["title"] == "Negation"
+
+
+# ---- Over REST -----------------------------------------------------------------------------------
+
+
+def test_a_program_attaches_and_takes_away(
+    asking: Application, alice: Account, mallory: Account
+) -> None:
+    address = f"/api/v1/applications/{asking.pk}/attachments/letter/"
+    client = with_token(alice, Scope.APPLY, Scope.READ)
+    assert client.post(address, {"file": upload(PDF)}).json()["answers"]["letter"]["size"] == len(
+        PDF
+    )
+    assert client.post(address, {"file": upload(b"MZ")}).json()["code"] == "invalid"
+    assert client.post(address, {}).status_code == 400
+    assert client.post(address, {}, content_type="application/json").status_code == 415
+    assert with_token(alice, Scope.READ).post(address, {"file": upload(PDF)}).status_code == 403
+    other = with_token(mallory)
+    assert other.post(address, {"file": upload(PDF)}).status_code == 404
+    assert other.delete(address).status_code == 404
+    for _ in range(2):
+        assert "letter" not in client.delete(address).json()["answers"]
+    assert client.delete(address.replace("letter", "title")).status_code == 400
