@@ -12,5 +12,7 @@ urlpatterns = [
     path("<int:pk>/edit/", views.edit, name="edit"),
     path("<int:pk>/licence/", views.licence, name="licence"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("<int:pk>/write/", views.write, name="write"),
+    path("<int:pk>/appeal/", views.appeal, name="appeal"),
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
 ]

@@ -4,19 +4,37 @@ from access_requests.models.application import (
     Message,
     Review,
 )
+from access_requests.models.desk import Note, Opinion, Recusal
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
+from access_requests.models.policy import (
+    DEFAULT_TARGET_DAYS,
+    Block,
+    DecisionPolicy,
+    ReasonTemplate,
+    ReviewTarget,
+    SavedFilter,
+)
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
 __all__ = [
+    "DEFAULT_TARGET_DAYS",
     "OPEN_STATES",
     "QUEUE_STATES",
     "Application",
+    "Block",
+    "DecisionPolicy",
     "Form",
     "Grant",
     "LicenceAcceptance",
     "Message",
+    "Note",
+    "Opinion",
+    "ReasonTemplate",
+    "Recusal",
     "Review",
+    "ReviewTarget",
+    "SavedFilter",
     "State",
     "Tier",
 ]

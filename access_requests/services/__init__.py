@@ -1,7 +1,11 @@
 """The only writers of applications, grants and forms. One act, one function, one transaction."""
 
 from access_requests.services.acts import unknown_action
+from access_requests.services.appeals import appeal
 from access_requests.services.applying import save_draft, start, submit, withdraw
+from access_requests.services.assigning import advise, ask, assign, recuse, remind, share_out
+from access_requests.services.blocks import block, change_block
+from access_requests.services.conversation import note, write
 from access_requests.services.granting import (
     accept_licence,
     expire_grants,
@@ -14,19 +18,30 @@ from access_requests.services.reviewing import claim, decide, release, return_fo
 
 __all__ = [
     "accept_licence",
+    "advise",
+    "appeal",
+    "ask",
+    "assign",
+    "block",
+    "change_block",
     "change_form",
     "claim",
     "decide",
     "expire_grants",
     "make_form",
+    "note",
+    "recuse",
     "reinstate",
     "release",
+    "remind",
     "return_for_correction",
     "revoke",
     "save_draft",
+    "share_out",
     "start",
     "submit",
     "suspend",
     "unknown_action",
     "withdraw",
+    "write",
 ]
