@@ -104,7 +104,7 @@ class ApplicationAdmin(Desk):
         label={"ok": "success", "soon": "warning", "over": "danger", "": ""},
     )
     def age(self, obj: Application) -> tuple[str, str]:
-        waits = selectors.age_of(obj, getattr(self, "_targets", None))
+        waits = selectors.age_of(obj)
         return (waits.level, waits.words) if waits else ("", age_in_words(obj))
 
     def get_actions(self, request: HttpRequest) -> Any:

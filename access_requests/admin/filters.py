@@ -28,8 +28,7 @@ class TabFilter(SimpleListFilter):
         return list(selectors.TABS.items())
 
     def choices(self, changelist: ChangeList) -> Any:
-        first, *others = super().choices(changelist)
-        return others
+        return list(super().choices(changelist))[1:]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
         tab = self.value()

@@ -83,7 +83,11 @@ class BlockAdmin(ManagersSet):
         return False
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
-        given = {"actor": reviewer(request), "reason": obj.reason, "ends_at": obj.ends_at}
+        given: dict[str, Any] = {
+            "actor": reviewer(request),
+            "reason": obj.reason,
+            "ends_at": obj.ends_at,
+        }
         if change:
             services.change_block(obj.pk, **given)
             return

@@ -20,11 +20,11 @@ def long_text(label: str, *, rows: int = 4, required: bool = True, **more: Any) 
 
 
 def end_of(day: date | None) -> datetime | None:
-    return day and datetime.combine(day, time(23, 59, 59), tzinfo=UTC)
+    return datetime.combine(day, time(23, 59, 59), tzinfo=UTC) if day else None
 
 
 def start_of(day: date | None) -> datetime | None:
-    return day and datetime.combine(day, time(0), tzinfo=UTC)
+    return datetime.combine(day, time(0), tzinfo=UTC) if day else None
 
 
 def day(label: str, *, required: bool = True, **more: Any) -> forms.DateField:

@@ -40,7 +40,13 @@ def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]"
     """With what every page and every answer of the API shows."""
     releases = Prefetch("releases", queryset=Release.objects.select_related("family"))
     return applications.select_related(
-        "applicant", "family", "family__licence", "form", "claimed_by", "decided_by"
+        "applicant",
+        "family",
+        "family__licence",
+        "family__review_target",
+        "form",
+        "claimed_by",
+        "decided_by",
     ).prefetch_related(releases)
 
 

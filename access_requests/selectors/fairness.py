@@ -82,7 +82,9 @@ def _decisions(since: datetime) -> Iterable[Decision]:
         "application__submitted_at", "application__appealed_at",
     )  # fmt: skip
     for affiliation, reviewer, outcome, at, submitted, appealed in rows.iterator():
-        begun = appealed if appealed and at > appealed else submitted
+        begun = appealed if appealed and at and at > appealed else submitted
+        if at is None or begun is None:
+            continue
         yield Decision(
             affiliation.get("category") or "not said",
             region_of(affiliation.get("country", "")),

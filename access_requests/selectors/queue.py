@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -51,12 +52,15 @@ def targets() -> dict[int, int]:
     return dict(ReviewTarget.objects.values_list("family_id", "days"))
 
 
-def age_of(application: Application, known: dict[int, int] | None = None) -> Age | None:
-    """None for a draft, for what is decided, and for what was withdrawn."""
+def age_of(application: Application) -> Age | None:
+    """None for a draft, for what is decided, and for what was withdrawn. No query of its own for
+    applications read `with_parts`.
+    """
     since = application.waits_since
     if since is None or application.state not in (*QUEUE_STATES, State.RETURNED):
         return None
-    target = (targets() if known is None else known).get(application.family_id, DEFAULT_TARGET_DAYS)
+    own = getattr(application.family, "review_target", None)
+    target = own.days if own else DEFAULT_TARGET_DAYS
     return Age((timezone.now() - since).days, target)
 
 
@@ -69,9 +73,7 @@ def overdue() -> Q:
     return Q(state__in=QUEUE_STATES) & late
 
 
-def in_tab(
-    applications: "QuerySet[Application]", tab: str, account: Account
-) -> "QuerySet[Application]":
+def in_tab(applications: "QuerySet[Application]", tab: str, account: Account) -> Any:
     """The applications of one tab, for this person: without those they are recused from."""
     return _for(applications, account).filter(_tabs(account)[tab])
 
@@ -80,10 +82,13 @@ def tab_counts(account: Account) -> dict[str, int]:
     """How many each tab holds; one query."""
     tabs = _tabs(account)
     live = _for(Application.objects.filter(state__in=[*QUEUE_STATES, State.RETURNED]), account)
-    return live.aggregate(**{tab: Count("pk", filter=rule) for tab, rule in tabs.items()})
+    counts: dict[str, int] = live.aggregate(
+        **{tab: Count("pk", filter=rule) for tab, rule in tabs.items()}
+    )
+    return counts
 
 
-def _for(applications: "QuerySet[Application]", account: Account) -> "QuerySet[Application]":
+def _for(applications: Any, account: Account) -> Any:
     recused = account.recusals.values("application")
     waiting = applications.annotate(waits=Coalesce(F("appealed_at"), F("submitted_at")))
     return waiting.exclude(submitted_at=None).exclude(pk__in=recused)
@@ -120,4 +125,5 @@ def next_for(account: Account, after: Application | None = None) -> Application 
     endorsed = account.reviews.filter(outcome="endorsed").values("application")
     refused = account.reviews.filter(outcome="refused").values("application")
     free = live.filter(state__in=UNCLAIMED_STATES).exclude(pk__in=endorsed).exclude(pk__in=refused)
-    return mine or free.order_by("waits", "pk").first()
+    found: Application | None = mine or free.order_by("waits", "pk").first()
+    return found

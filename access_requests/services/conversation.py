@@ -55,9 +55,13 @@ def _tell(application: Application, message: Message) -> None:
 
 def _readers(application: Application) -> list[Account]:
     wrote = Message.objects.filter(application=application).exclude(author=application.applicant_id)
-    people = {application.claimed_by_id, *wrote.values_list("author", flat=True)} - {None}
+    people = {application.claimed_by_id, *wrote.values_list("author", flat=True)}
     recused = application.recusals.values("reviewer")
-    return list(Account.objects.filter(pk__in=people, is_active=True).exclude(pk__in=recused))
+    return list(
+        Account.objects.filter(pk__in=[pk for pk in people if pk], is_active=True).exclude(
+            pk__in=recused
+        )
+    )
 
 
 def first_lines(body: str) -> str:
