@@ -188,7 +188,9 @@ class ApplicationAdmin(Desk):
 
     def form_for(self, action: str, obj: Application, data: Any) -> forms.Form:
         make = FORMS.get(action)
-        return make(obj, data) if make else forms.Form(data or {})
+        form = make(obj, data) if make else forms.Form(data or {})
+        form.auto_id = f"id_{action}_%s"  # several forms on one page share field names
+        return form
 
     def perform(self, action: str, obj: Application, form: forms.Form, actor: Account) -> str:
         told = self._decide(action, obj, form, actor)

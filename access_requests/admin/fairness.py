@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from access_requests import selectors
 from portal.accounts.roles import is_manager
 
-WINDOWS = {"90": "90 days", "365": "a year", "3650": "ten years"}
+WINDOWS = {"90": "90 days", "365": "365 days", "3650": "ten years"}
 
 
 def page_of(site: AdminSite) -> Callable[[HttpRequest], HttpResponse]:
