@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import views
+from access_requests import keeping_views, views
 
 app_name = "access_requests"
 urlpatterns = [
@@ -13,4 +13,7 @@ urlpatterns = [
     path("<int:pk>/licence/", views.licence, name="licence"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
+    path("grants/<int:pk>/renew/", keeping_views.renew, name="renew"),
+    path("grants/<int:pk>/close/", keeping_views.close_out, name="close_out"),
+    path("agreements/<int:pk>/", keeping_views.agreement, name="agreement"),
 ]

@@ -17,4 +17,5 @@ app.conf.beat_schedule = {
     "deliver-mail": {"task": "mail.deliver_due", "schedule": 30.0},
     "requeue-lost-runs": {"task": "sandbox.requeue_lost_runs", "schedule": 15.0},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
+    "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
 }

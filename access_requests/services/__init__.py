@@ -9,18 +9,30 @@ from access_requests.services.granting import (
     revoke,
     suspend,
 )
+from access_requests.services.keeping import (
+    approve_renewal,
+    ask_renewal,
+    close_out,
+    refuse_renewal,
+    remind_holders,
+)
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
 
 __all__ = [
     "accept_licence",
+    "approve_renewal",
+    "ask_renewal",
     "change_form",
     "claim",
+    "close_out",
     "decide",
     "expire_grants",
     "make_form",
+    "refuse_renewal",
     "reinstate",
     "release",
+    "remind_holders",
     "return_for_correction",
     "revoke",
     "save_draft",

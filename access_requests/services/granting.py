@@ -86,6 +86,7 @@ def _issue(
         account=application.applicant_id,
         release=release.repo_id,
         application=application.pk,
+        acceptance=grant.acceptance_id,
         tier=str(tier),
         ends_at=ends_at.isoformat(),
     )
@@ -110,6 +111,7 @@ def _renew(
         grant,
         actor=actor,
         application=application.pk,
+        acceptance=grant.acceptance_id,
         tier=str(tier),
         ends_at=ends_at.isoformat(),
         before=before,
@@ -198,7 +200,10 @@ def accept_licence(
         grant.acceptance = accept(
             current, actor=actor, typed_name=typed_name, text_sha256=text_sha256
         )
-        _under_licence(grant).update(acceptance=grant.acceptance)
+        for one in _under_licence(grant).select_for_update():
+            one.acceptance = grant.acceptance
+            one.save(update_fields=["acceptance"])
+            record(Verb.GRANT_REACCEPTED, one, actor=actor, acceptance=one.acceptance_id)
     return grant
 
 
