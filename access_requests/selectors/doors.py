@@ -13,7 +13,7 @@ from access_requests.models import Application, CloseOut, Grant, LicenceAcceptan
 from access_requests.selectors.applications import open_application
 from portal.accounts import roles
 from portal.accounts.models import Account
-from portal.catalog.models import LicenceVersion, Release
+from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.refusals import Code, Refusal
 
 _RANK = {Tier.TRY: 0, Tier.WEIGHTS: 1}
@@ -54,6 +54,12 @@ def renewals() -> "QuerySet[Renewal]":
     return Renewal.objects.select_related(
         "grant__account", "grant__release__family", "grant__application", "decided_by"
     )
+
+
+def grants_touched_by(licence: Licence) -> "QuerySet[Grant]":
+    """The grants that a new version of the licence would touch: not revoked, not ended."""
+    standing = Grant.objects.exclude(status=Grant.Status.REVOKED)
+    return with_parts(standing.filter(release__family__licence=licence, ends_at__gt=timezone.now()))
 
 
 def all_grants() -> "QuerySet[Grant]":

@@ -16,6 +16,7 @@ from access_requests.services.keeping import (
     refuse_renewal,
     remind_holders,
 )
+from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
 
@@ -27,8 +28,10 @@ __all__ = [
     "claim",
     "close_out",
     "decide",
+    "describe_licence",
     "expire_grants",
     "make_form",
+    "publish_version",
     "refuse_renewal",
     "reinstate",
     "release",

@@ -1,13 +1,16 @@
-"""The manager's side of the catalogue. Weights are published by the `publish` command, not here."""
+"""The manager's side of the catalogue. Weights are published by the `publish` command, not here.
+
+Licences have their page in `access_requests`, which knows the grants that a new version touches.
+"""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_manager
-from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from portal.catalog.models import Family, Release
 
 
 class ManagersOnly:
@@ -41,21 +44,3 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
     search_fields = ("name", "repo_id")
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("status",)  # changed by publishing and withdrawing
-
-
-class VersionInline(ManagersOnly, TabularInline):
-    """Published texts are read-only: grants and acceptances point to them. A change is a new version."""
-
-    model = LicenceVersion
-    extra = 0
-    fields = ("number", "text", "standing_grants", "reaccept_days", "published_at", "sha256")
-    readonly_fields = ("sha256",)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Licence)
-class LicenceAdmin(ManagersOnly, ModelAdmin):
-    list_display = ("name", "slug")
-    inlines = (VersionInline,)
