@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import keeping_views, views
+from access_requests import keeping_views, people_views, views
 
 app_name = "access_requests"
 urlpatterns = [
@@ -15,5 +15,9 @@ urlpatterns = [
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
     path("grants/<int:pk>/renew/", keeping_views.renew, name="renew"),
     path("grants/<int:pk>/close/", keeping_views.close_out, name="close_out"),
+    path("<int:pk>/people/", people_views.people, name="people"),
+    path("people/<int:pk>/again/", people_views.invite_again, name="invite_again"),
+    path("people/<int:pk>/remove/", people_views.remove, name="remove"),
+    path("join/<str:token>/", people_views.join, name="join"),
     path("agreements/<int:pk>/", keeping_views.agreement, name="agreement"),
 ]

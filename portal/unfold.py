@@ -76,6 +76,12 @@ UNFOLD: dict[str, Any] = {
                     ),
                     _link("Grants", "key", "admin:access_requests_grant_changelist", "reviewer"),
                     _link(
+                        "Co-applicants",
+                        "groups",
+                        "admin:access_requests_coapplicant_changelist",
+                        "reviewer",
+                    ),
+                    _link(
                         "Renewals",
                         "autorenew",
                         "admin:access_requests_renewal_changelist",

@@ -7,6 +7,7 @@ from access_requests.models.application import (
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
 from access_requests.models.keeping import CloseOut, Reminder, Renewal
+from access_requests.models.people import CoApplicant
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "QUEUE_STATES",
     "Application",
     "CloseOut",
+    "CoApplicant",
     "Form",
     "Grant",
     "LicenceAcceptance",

@@ -32,6 +32,7 @@ from access_requests.selectors.doors import (
     visible_grant,
 )
 from access_requests.selectors.next_step import NextStep, next_step
+from access_requests.selectors.people import coapplicants_of, is_in, places, places_of
 
 __all__ = [
     "NextStep",
@@ -45,15 +46,19 @@ __all__ = [
     "applications_of",
     "check_grant",
     "closed_out",
+    "coapplicants_of",
     "current_form",
     "grant_for",
     "grants_from",
     "grants_of",
     "grants_touched_by",
+    "is_in",
     "median_days_to_decision",
     "next_step",
     "open_application",
     "own_grant",
+    "places",
+    "places_of",
     "queue_position",
     "releases_named",
     "renewals",

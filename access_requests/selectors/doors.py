@@ -73,8 +73,8 @@ def grants_of(account: Account) -> "QuerySet[Grant]":
 
 
 def grants_from(application: Application) -> "QuerySet[Grant]":
-    """The grants that stand on this application."""
-    return with_parts(application.grants.all())
+    """The applicant's grants that stand on this application; the co-applicants' are theirs."""
+    return with_parts(application.grants.filter(account=application.applicant_id))
 
 
 def acceptances_of(account: Account) -> "QuerySet[LicenceAcceptance]":

@@ -37,12 +37,6 @@ class Verb(models.TextChoices):
     MEMBER_ADMITTED = "member.admitted"
     MEMBER_DECLINED = "member.declined"
     MEMBER_REMOVED = "member.removed"
-    WITNESS_NAMED = "witness.named"
-    WITNESS_ASKED = "witness.asked"
-    WITNESS_REMINDED = "witness.reminded"
-    WITNESS_ANSWERED = "witness.answered"
-    WITNESS_LAPSED = "witness.lapsed"
-    WITNESS_REMOVED = "witness.removed"
 
     GRANT_ISSUED = "grant.issued"
     GRANT_REVOKED = "grant.revoked"
