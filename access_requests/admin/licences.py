@@ -161,7 +161,7 @@ class LicenceAdmin(Desk):
         }
 
     def preview(
-        self, obj: Licence, versions: list[LicenceVersion], form: forms.Form | None
+        self, obj: Licence, versions: Sequence[LicenceVersion], form: forms.Form | None
     ) -> dict[str, Any] | None:
         """What publishing would do; None while there is nothing to show."""
         if form is None or not form.is_valid():
@@ -179,7 +179,7 @@ class LicenceAdmin(Desk):
 
 
 def _with_changes(
-    versions: list[LicenceVersion],
+    versions: Sequence[LicenceVersion],
 ) -> list[tuple[LicenceVersion, list[Piece] | None]]:
     """Each version, newest first, with what it changed in the one before it."""
     older: list[LicenceVersion | None] = [*versions[1:], None]

@@ -89,7 +89,8 @@ def admit_with_grants(member: CoApplicant, terms: Terms, *, actor: Account) -> N
     ends these and no others. Where one of those is suspended, none is issued: it would open a door
     past the suspension.
     """
-    assert member.account is not None and member.acceptance is not None
+    assert member.account is not None
+    assert member.acceptance is not None
     suspended = set(
         Grant.objects.filter(
             account=member.account, status=Grant.Status.SUSPENDED, ends_at__gt=timezone.now()
