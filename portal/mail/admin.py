@@ -1,4 +1,6 @@
-"""What mail left and what still waits, for managers."""
+"""What mail left and what still waits, for managers. Not what it says: a mail may carry a link that
+speaks for its reader, such as one that sets a new password.
+"""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -12,6 +14,7 @@ from portal.mail.models import OutgoingMail
 @admin.register(OutgoingMail)
 class OutgoingMailAdmin(ReadOnly, ModelAdmin):
     list_display = ("created_at", "to", "subject", "sent_at", "attempts", "last_error")
+    fields = (*list_display, "template", "account", "next_attempt_at")
     list_filter = (("sent_at", admin.EmptyFieldListFilter), "template")
     search_fields = ("to", "subject")
 

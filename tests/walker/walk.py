@@ -1,0 +1,168 @@
+"""The walk: every person to every address, with what came back."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+
+from access_requests.models import Grant
+from distribution import links
+from portal.accounts.models import Account
+from portal.refusals import Refusal
+from tests.walker.addresses import Route, addresses, routes
+from tests.walker.world import OWNERS, World
+
+# Who walks, in the order of the table's columns. bob does not: his things are foreign to all of them.
+WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "root")
+READ_HEADS = ("stranger", "alice", "rita", "root")
+CSRF = "c" * 32
+BROWSER = {"accept": "text/html,application/json;q=0.9"}
+
+
+@dataclass(frozen=True)
+class Visit:
+    who: str
+    method: str
+    route: Route
+    address: str
+    own: bool
+    status: int
+    location: str
+    leaks: tuple[str, ...]
+    error: str
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.method} {self.address} → {self.status} {self.error}"
+
+
+class Walker:
+    """One person with a browser that keeps nothing between two requests."""
+
+    def __init__(self, world: World, who: str) -> None:
+        self.world, self.who = world, who
+        self.account = world.people.get(who)
+        client = Client(headers=BROWSER)
+        if self.account:
+            client.force_login(self.account, backend="django.contrib.auth.backends.ModelBackend")
+        self.cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+
+    def ask(self, method: str, address: str, data: dict[str, Any] | None = None) -> HttpResponse:
+        """One request, whose effects are undone, whose CSRF token is checked."""
+        client = Client(enforce_csrf_checks=True, raise_request_exception=False, headers=BROWSER)
+        client.cookies.load({**self.cookies, "csrftoken": CSRF})
+        sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
+        if method not in ("GET", "HEAD"):
+            sent["data"] = data or {}
+            if address.startswith("/api/"):
+                sent["content_type"] = "application/json"
+        with transaction.atomic():
+            response = getattr(client, method.lower())(address, **sent)
+            transaction.set_rollback(True)
+        return response
+
+    def visit(
+        self, method: str, route: Route, address: str, *, own: bool, data: Any = None
+    ) -> Visit:
+        response = self.ask(method, address, data)
+        body = "" if response.streaming else response.content.decode(errors="replace")
+        crash = getattr(response, "exc_info", None)
+        error = repr(crash[1]) if crash else ""
+        return Visit(
+            who=self.who,
+            method=method,
+            route=route,
+            address=address,
+            own=own,
+            status=response.status_code,
+            location=response.headers.get("Location", ""),
+            leaks=tuple(self.leaks(body)),
+            error=error,
+        )
+
+    def leaks(self, body: str) -> Iterator[str]:
+        """What the page shows that this person may not see."""
+        for secret in self.world.secrets:
+            if self.who not in secret.readers and secret.text in body:
+                yield f"{secret.what}: {secret.text}"
+        for token in set(re.findall(r"/download/([\w.:-]+)/", body)):
+            if grant := _grant_of(token):
+                if grant.account != self.account:
+                    yield f"a link under the grant of {grant.account}"
+
+
+def _grant_of(token: str) -> Grant | None:
+    try:
+        claim = links.read(token)
+    except Refusal:
+        return None
+    return Grant.objects.filter(pk=claim.grant_id).select_related("account").first()
+
+
+def full(world: World, who: str) -> dict[str, Any]:
+    """Fields that every act of the site finds enough in, so that what refuses it is not a form."""
+    account: Account | None = world.people.get(who)
+    text = "Enough said."
+    return {
+        "reason": text,
+        "message": text,
+        "name": account.name if account else "Nobody",
+        "typed_name": account.name if account else "Nobody",
+        "releases": ["llama-7b"],
+        "release": "llama-7b",
+        "prompt": text,
+        "tier": "weights",
+        "ends_at": (timezone.now() + timedelta(days=30)).isoformat(),
+        "scopes": ["read"],
+    }
+
+
+def walk(world: World) -> list[Visit]:
+    """Everybody everywhere: own things and foreign ones; GET and HEAD; POST with nothing and with enough."""
+    root = Walker(world, "root")
+    ways = [(route, _methods(root, world, route)) for route in routes()]
+    visits: list[Visit] = []
+    for who in WALKERS:
+        walker = Walker(world, who)
+        for route, methods in ways:
+            visits += _all_of(walker, world, route, methods)
+    return visits
+
+
+def _methods(root: Walker, world: World, route: Route) -> list[str]:
+    """The methods that the route answers to at all, as somebody sees who may everything."""
+    view = getattr(route.view, "cls", None)
+    if route.is_api and view is not None:
+        known = [m for m in ("get", "post", "put", "patch", "delete") if hasattr(view, m)]
+        return [method.upper() for method in known]
+    address = addresses(route, world, "bob")[0]
+    return [m for m in ("GET", "POST") if root.ask(m, address).status_code != 405]
+
+
+def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> Iterator[Visit]:
+    owners = ["bob", walker.who] if walker.who in OWNERS and route.has_owner else ["bob"]
+    enough = full(world, walker.who)
+    for owner in owners:
+        for first, address in enumerate(addresses(route, world, owner)):
+            for method, data in _asked(walker, route, methods, enough, is_first=not first):
+                yield walker.visit(method, route, address, own=owner == walker.who, data=data)
+
+
+def _asked(
+    walker: Walker, route: Route, methods: list[str], enough: dict[str, Any], *, is_first: bool
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """What is asked of one address. The admin's own forms take none of our fields."""
+    is_form_of_the_admin = route.path.startswith("admin/") and "/act/" not in route.path
+    for method in methods:
+        yield method, None if method == "GET" or is_form_of_the_admin else enough
+        if not is_first:
+            continue  # the rest is the same for the next thing
+        if method == "GET" and walker.who in READ_HEADS:
+            yield "HEAD", None
+        elif method != "GET" and not is_form_of_the_admin:
+            yield method, None
