@@ -34,6 +34,7 @@ class Visit:
     own: bool
     status: int
     location: str
+    code: str
     leaks: tuple[str, ...]
     error: str
 
@@ -81,6 +82,7 @@ class Walker:
             own=own,
             status=response.status_code,
             location=response.headers.get("Location", ""),
+            code=response.headers.get("X-Error-Code", ""),
             leaks=tuple(self.leaks(body)),
             error=error,
         )
