@@ -1,17 +1,20 @@
 """The walk: every person to every address, with what came back."""
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.core.signals import got_request_exception
 from django.db import transaction
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.test.client import ClientHandler
 from django.utils import timezone
 
-from access_requests.models import Grant
+from access_requests.models import Application, Grant
 from distribution import links
 from portal.accounts.models import Account
 from portal.refusals import Refusal
@@ -37,9 +40,25 @@ class Visit:
     code: str
     leaks: tuple[str, ...]
     error: str
+    counts: bool  # for the table of permissions: nothing was missing in what was sent
 
     def __str__(self) -> str:
         return f"{self.who}: {self.method} {self.address} → {self.status} {self.error}"
+
+
+class Site(RequestFactory):
+    """The whole site behind its middleware. Django's own client also copies the context of every
+    template for its tests to look into, which takes most of the time of a page.
+    """
+
+    handler = ClientHandler(enforce_csrf_checks=True)
+
+    def __init__(self, cookies: dict[str, str]) -> None:
+        super().__init__(headers=BROWSER)
+        self.cookies.load(cookies)
+
+    def request(self, **request: Any) -> HttpResponse:  # type: ignore[override]
+        return self.handler(self._base_environ(**request))
 
 
 class Walker:
@@ -55,25 +74,30 @@ class Walker:
 
     def ask(self, method: str, address: str, data: dict[str, Any] | None = None) -> HttpResponse:
         """One request, whose effects are undone, whose CSRF token is checked."""
-        client = Client(enforce_csrf_checks=True, raise_request_exception=False, headers=BROWSER)
-        client.cookies.load({**self.cookies, "csrftoken": CSRF})
+        site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
             if address.startswith("/api/"):
                 sent["content_type"] = "application/json"
+        self.errors: list[str] = []
         with transaction.atomic():
-            response = getattr(client, method.lower())(address, **sent)
+            got_request_exception.connect(self._note)
+            try:
+                response: HttpResponse = getattr(site, method.lower())(address, **sent)
+            finally:
+                got_request_exception.disconnect(self._note)
             transaction.set_rollback(True)
         return response
+
+    def _note(self, **_: Any) -> None:
+        self.errors.append(repr(sys.exc_info()[1]))
 
     def visit(
         self, method: str, route: Route, address: str, *, own: bool, data: Any = None
     ) -> Visit:
         response = self.ask(method, address, data)
         body = "" if response.streaming else response.content.decode(errors="replace")
-        crash = getattr(response, "exc_info", None)
-        error = repr(crash[1]) if crash else ""
         return Visit(
             who=self.who,
             method=method,
@@ -84,7 +108,8 @@ class Walker:
             location=response.headers.get("Location", ""),
             code=response.headers.get("X-Error-Code", ""),
             leaks=tuple(self.leaks(body)),
-            error=error,
+            error="; ".join(self.errors),
+            counts=method == "GET" or data is not None or _is_form_of_the_admin(route),
         )
 
     def leaks(self, body: str) -> Iterator[str]:
@@ -151,7 +176,8 @@ def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> I
     enough = full(world, walker.who)
     for owner in owners:
         for first, address in enumerate(addresses(route, world, owner)):
-            for method, data in _asked(walker, route, methods, enough, is_first=not first):
+            sent = {**enough, **_for_the_desk(address)}
+            for method, data in _asked(walker, route, methods, sent, is_first=not first):
                 yield walker.visit(method, route, address, own=owner == walker.who, data=data)
 
 
@@ -159,7 +185,7 @@ def _asked(
     walker: Walker, route: Route, methods: list[str], enough: dict[str, Any], *, is_first: bool
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """What is asked of one address. The admin's own forms take none of our fields."""
-    is_form_of_the_admin = route.path.startswith("admin/") and "/act/" not in route.path
+    is_form_of_the_admin = _is_form_of_the_admin(route)
     for method in methods:
         yield method, None if method == "GET" or is_form_of_the_admin else enough
         if not is_first:
@@ -168,3 +194,16 @@ def _asked(
             yield "HEAD", None
         elif method != "GET" and not is_form_of_the_admin:
             yield method, None
+
+
+def _is_form_of_the_admin(route: Route) -> bool:
+    return route.path.startswith("admin/") and "/act/" not in route.path
+
+
+def _for_the_desk(address: str) -> dict[str, Any]:
+    """The form there names releases by their ids, and asks for a day."""
+    found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/approve/", address)
+    if found is None:
+        return {}
+    releases = Application.objects.get(pk=found[1]).releases.values_list("pk", flat=True)
+    return {"releases": list(releases), "ends_at": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"}
