@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import allauth.mfa.admin  # registered before it is replaced below
-import allauth.socialaccount.admin
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
 from django.contrib import admin

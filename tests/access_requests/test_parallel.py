@@ -316,9 +316,7 @@ class Parallel(RuleBasedStateMachine):
             leaving = Counter(
                 (call.args[0], call.args[1], tuple(call.args[3])) for call in message.call_args_list
             )
-        written = Counter(
-            (one.subject, one.body, (one.to,)) for one in OutgoingMail.objects.all()
-        )
+        written = Counter((one.subject, one.body, (one.to,)) for one in OutgoingMail.objects.all())
         assert all(leaving[one] <= written[one] for one in leaving)
         assert all(attempts == 1 for attempts in self.attempts())
 

@@ -85,7 +85,7 @@ def test_the_mails_of_a_returned_and_approved_application_and_its_grant(
     services.claim(pk, actor=rita)
     services.return_for_correction(pk, actor=rita, message="Say which corpus & why.")
     services.submit(pk, actor=alice, typed_name=alice.name)
-    services.decide(pk, actor=rita, approve=True, reason="A sound plan, with \"ethics\".")
+    services.decide(pk, actor=rita, approve=True, reason='A sound plan, with "ethics".')
     grant = Grant.objects.get()
     services.suspend(grant.pk, actor=manager, reason="We have a question.")
     services.reinstate(grant.pk, actor=manager, reason="Answered.")
@@ -100,7 +100,9 @@ def test_the_mails_of_a_returned_and_approved_application_and_its_grant(
         "grant_reinstated",
         "grant_revoked",
     )
-    assert all("Dear Alice O'Neil & <Co>," in m.body for m in OutgoingMail.objects.filter(to=alice.email))
+    assert all(
+        "Dear Alice O'Neil & <Co>," in m.body for m in OutgoingMail.objects.filter(to=alice.email)
+    )
 
 
 def test_the_mails_of_a_refusal_a_withdrawal_and_an_end(

@@ -93,6 +93,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
     if path.startswith("admin/access_requests/application/<path:object_id>/change"):
         return world.things[owner]["application"]
     if found := re.match(r"admin/([a-z_]+)/([a-z_]+)/<path:object_id>", path):
+        if found[2] == "application":  # not the draft, which the desk does not know
+            return world.things[owner]["application"][1:2]
         return _rows(apps.get_model(found[1], found[2]), account)
     match name:
         case "content_type_id":

@@ -6,7 +6,6 @@ from django.contrib import admin
 from tests.walker.addresses import routes
 from tests.walker.walk import WALKERS, Visit
 
-
 pytestmark = pytest.mark.django_db  # pytest-django makes the database for whom it finds marked
 
 NONE_HERE = {"SocialApp", "SocialAccount"}  # no other site to sign in with is set up in the tests
