@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import allauth.mfa.admin  # noqa: F401 - registers what is replaced below
+import allauth.socialaccount.admin  # noqa: F401
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
 from django.contrib import admin
