@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import allauth.mfa.admin  # noqa: F401 - registers what is replaced below
+import allauth.mfa.admin  # registers what is replaced below
 import allauth.socialaccount.admin  # noqa: F401
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
