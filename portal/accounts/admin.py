@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import allauth.mfa.admin  # registers what is replaced below
+import allauth.socialaccount.admin  # noqa: F401
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialToken
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.forms import ModelForm
@@ -15,6 +19,8 @@ from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
 
 admin.site.unregister(Group)
+# allauth's own pages show the keys themselves: nobody needs to read those, not even a superuser.
+admin.site.unregister((Authenticator, SocialToken))
 
 
 class AffiliationInline(StackedInline):
@@ -71,3 +77,20 @@ class AccountAdmin(ModelAdmin):
         services.note_roles(account, actor=person(request), before=before)
         if "is_active" in form.changed_data:
             services.note_closing(account, actor=person(request))
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ModelAdmin):
+    """Second factors, for superusers: a lost one is deleted, so that its owner sets up another."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    fields = list_display
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,4 +1,6 @@
-"""What mail left and what still waits, for managers."""
+"""What mail left and what still waits, for managers. Not what it says: a mail may carry a link that
+speaks for its reader, such as one that sets a new password.
+"""
 
 from django.contrib import admin
 from django.http import HttpRequest

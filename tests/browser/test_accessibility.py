@@ -1,0 +1,103 @@
+"""axe finds nothing serious on any page, and a reviewer needs no mouse."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_pages import PUBLIC, RESEARCHER, STAFF
+
+OpenAs = Callable[..., Page]
+AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
+DESK = (
+    *STAFF,
+    "/admin/access_requests/application/?state=all",
+    "/admin/access_requests/application/1/change/",
+    "/admin/access_requests/grant/",
+    "/admin/access_requests/form/",
+    "/admin/catalog/release/",
+    "/admin/catalog/release/add/",
+    "/admin/accounts/account/",
+    "/admin/mail/outgoingmail/",
+    "/admin/audit/event/",
+)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("email", "addresses"),
+    [(None, PUBLIC), ("researcher@demo.test", RESEARCHER), ("manager@demo.test", DESK)],
+    ids=["stranger", "researcher", "manager"],
+)
+def test_axe_finds_no_serious_violation(
+    open_as: OpenAs, email: str | None, addresses: tuple[str, ...], scheme: str
+) -> None:
+    """Nothing of a page is left out, unfold's own templates included."""
+    page = open_as(email, color_scheme=scheme)
+    found = [line for address in addresses for line in violations(page, address)]
+    assert not found, "\n".join(found)
+
+
+def violations(page: Page, address: str) -> list[str]:
+    page.goto(address)
+    # Evaluated, not added as a script: the content security policy lets no script in.
+    page.evaluate(AXE)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{address}: {one['impact']} {one['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for one in result["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+def test_axe_sees_what_is_wrong_or_its_silence_says_nothing(open_as: OpenAs) -> None:
+    page = open_as()
+    page.goto("/account/login/")
+    page.evaluate(
+        "document.querySelectorAll('label').forEach(label => label.remove());"
+        "document.querySelectorAll('input').forEach(input => input.removeAttribute('placeholder'))"
+    )
+    page.evaluate(AXE)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert "label" in {one["id"] for one in result["violations"]}
+
+
+def test_a_reviewer_decides_from_the_queue_by_keyboard_alone(open_as: OpenAs) -> None:
+    page = open_as("second-reviewer@demo.test")
+    page.goto("/admin/")
+    applicant = "Sunita Iyer"
+    row = page.get_by_role("row").filter(has_text=applicant)
+    reference = row.get_by_role("link").first.inner_text()
+    tab_to(page, reference)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=applicant)).to_be_visible()
+    tab_to(page, "Claim it")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Claimed by Samuel Lind").first).to_be_visible()
+    tab_to(page, "Decide")
+    page.keyboard.press("Enter")
+    tab_to(page, "Refuse")  # passes the fields of the two forms before it
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.type("The question is not one of research.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile("Refused by Samuel Lind")).first).to_be_visible()
+    expect(page.get_by_text("The question is not one of research.").first).to_be_visible()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has the focus is called `name`, and see that the focus shows."""
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        text, visible = page.evaluate(
+            "() => { const e = document.activeElement, s = getComputedStyle(e);"
+            " return [(e.innerText || e.ariaLabel || '').trim(),"
+            " s.outlineStyle !== 'none' || s.boxShadow !== 'none']; }"
+        )
+        if text == name:
+            assert visible, f"the focus on {name} does not show"
+            return
+    raise AssertionError(f"no Tab leads to {name}")

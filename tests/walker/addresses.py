@@ -1,0 +1,147 @@
+"""Every URL pattern of the site, and the addresses that it stands for, once for each owner of things.
+
+A new pattern with a parameter fails the walk until `KINDS` says what to put in its place.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import FieldError
+from django.db.models import Model
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from access_requests.models import Application
+from access_requests.workflow import Action, GrantAction
+from portal.accounts.models import Account
+from tests.walker.world import FAMILIES, World
+
+# What a parameter stands for: a pattern of the route (up to and with the parameter) → kind of thing.
+KINDS: tuple[tuple[str, str], ...] = (
+    (r"access_requests/application/<int:pk>", "application on the desk"),
+    (r"applications/<int:pk>", "application"),
+    (r"grants?/<int:pk>", "grant"),
+    (r"tokens/<int:pk>", "token"),
+    (r"<uuid:run_id>", "run"),
+    (r"releases/<slug:slug>", "release"),
+    (r"<slug:family_slug>", "family"),
+)
+# How a row of the admin belongs to a person.
+BELONGS = ("account", "applicant", "user", "actor", "grant__account", "account__user")
+PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One URL pattern. `path` is how it is written, with `<…>` for its parameters."""
+
+    path: str
+    view: Any
+
+    @property
+    def is_api(self) -> bool:
+        return self.path.startswith("api/")
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether the things at its addresses belong to somebody."""
+        return bool(PARAMETER.search(self.path)) and not re.search(
+            r"<slug:(slug|family_slug)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            self.path,
+        )
+
+
+def routes() -> list[Route]:
+    return [Route(path, pattern.callback) for path, pattern in _walk(get_resolver().url_patterns)]
+
+
+def _walk(patterns: list[Any], before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        path = before + _readable(str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern.url_patterns, path)
+        else:
+            yield path, pattern
+
+
+def _readable(pattern: str) -> str:
+    """A regular expression as a path: `^key/(?P<key>.+)/$` → `key/<key>/`."""
+    pattern = re.sub(r"\(\?P(<\w+>)(?:[^()]|\([^()]*\))*\)", r"\1", pattern)
+    return pattern.lstrip("^").removesuffix("$")
+
+
+def addresses(route: Route, world: World, owner: str) -> list[str]:
+    """Where the route leads for the things of `owner`."""
+    filled = [route.path]
+    if "<str:token>/<path:filename>" in route.path:
+        return [f"/download/{token}/{name}" for token, name in world.things[owner]["link"]]
+    while match := PARAMETER.search(filled[0]):
+        values = _values(route, match, filled[0], world, owner) or ["0"]
+        filled = [path.replace(match[0], str(value), 1) for path in filled for value in values]
+    return ["/" + path for path in filled]
+
+
+def _values(route: Route, match: re.Match[str], path: str, world: World, owner: str) -> list[Any]:
+    name, account = match[1], world.people[owner]
+    if path.startswith("admin/access_requests/application/<path:object_id>/change"):
+        return world.things[owner]["application"]
+    if found := re.match(r"admin/([a-z_]+)/([a-z_]+)/<path:object_id>", path):
+        if found[2] == "application":  # not the draft, which the desk does not know
+            return world.things[owner]["application"][1:2]
+        return _rows(apps.get_model(found[1], found[2]), account)
+    match name:
+        case "content_type_id":
+            return [ContentType.objects.get_for_model(Application).pk]
+        case "object_id":
+            return world.things[owner]["application"][:2]
+        case "app_label":
+            return sorted({model._meta.app_label for model in admin.site._registry})
+        case "url":
+            return ["nothing/here"]
+        case "action":
+            return [str(a) for a in (GrantAction if "/grant/" in path else Action)]
+        case "uidb36":
+            return [user_pk_to_url_str(account)]
+        case "key" if "confirm-email" in path:
+            return [EmailConfirmationHMAC(account.emailaddress_set.get()).key]
+        case "key":
+            return [default_token_generator.make_token(account)]
+    upto = route.path[: route.path.index(match[0]) + len(match[0])]
+    for pattern, kind in KINDS:
+        if re.search(pattern + "$", upto):
+            return _of_kind(kind, world, owner)
+    raise AssertionError(
+        f"The walk does not know what {match[0]} in {route.path} stands for: say it in "
+        "tests/walker/addresses.py, and plant what it shows in tests/walker/world.py."
+    )
+
+
+def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
+    if kind == "application on the desk":
+        _, waiting, _, _, *claimed = world.things[owner]["application"]
+        return [waiting, *claimed]
+    if kind == "release":
+        return [release.slug for release in world.releases["llama"]]
+    if kind == "family":
+        return list(FAMILIES[:1])
+    return world.things[owner][kind]
+
+
+def _rows(model: type[Model], account: Account) -> list[Any]:
+    """A row of the model that belongs to the account; where rows belong to nobody, any."""
+    rows = model._default_manager.order_by("pk")
+    if model is Account:
+        return [account.pk]
+    for path in BELONGS:
+        try:
+            return list(rows.filter(**{path: account}).values_list("pk", flat=True)[:1])
+        except (FieldError, ValueError):
+            continue
+    return list(rows.values_list("pk", flat=True)[:1])

@@ -1,0 +1,216 @@
+"""The walk: every person to every address, with what came back."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.signals import got_request_exception
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.test.client import ClientHandler
+from django.utils import timezone
+
+from access_requests.models import Application, Grant
+from distribution import links
+from portal.accounts.models import Account
+from portal.refusals import Refusal
+from tests.walker.addresses import Route, addresses, routes
+from tests.walker.world import OWNERS, World
+
+# Who walks, in the order of the table's columns. bob does not: his things are foreign to all of them.
+WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "root")
+READ_HEADS = ("stranger", "alice", "root")
+CSRF = "c" * 32
+BROWSER = {"accept": "text/html,application/json;q=0.9"}
+
+
+@dataclass(frozen=True)
+class Visit:
+    who: str
+    method: str
+    route: Route
+    address: str
+    own: bool
+    status: int
+    location: str
+    code: str
+    leaks: tuple[str, ...]
+    error: str
+    counts: bool  # for the table of permissions: nothing was missing in what was sent
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.method} {self.address} → {self.status} {self.error}"
+
+
+class Site(RequestFactory):
+    """The whole site behind its middleware. Django's own client also copies the context of every
+    template for its tests to look into, which takes most of the time of a page.
+    """
+
+    handler = ClientHandler(enforce_csrf_checks=True)
+
+    def __init__(self, cookies: dict[str, str]) -> None:
+        super().__init__(headers=BROWSER)
+        self.cookies.load(cookies)
+
+    def request(self, **request: Any) -> HttpResponse:  # type: ignore[override]
+        return self.handler(self._base_environ(**request))
+
+
+class Walker:
+    """One person with a browser that keeps nothing between two requests."""
+
+    def __init__(self, world: World, who: str) -> None:
+        self.world, self.who = world, who
+        self.account = world.people.get(who)
+        client = Client(headers=BROWSER)
+        if self.account:
+            client.force_login(self.account, backend="django.contrib.auth.backends.ModelBackend")
+        self.cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+
+    def ask(self, method: str, address: str, data: dict[str, Any] | None = None) -> HttpResponse:
+        """One request, whose effects are undone, whose CSRF token is checked."""
+        site = Site({**self.cookies, "csrftoken": CSRF})
+        sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
+        if method not in ("GET", "HEAD"):
+            sent["data"] = data or {}
+            if address.startswith("/api/"):
+                sent["content_type"] = "application/json"
+        self.errors: list[str] = []
+        with transaction.atomic():
+            got_request_exception.connect(self._note)
+            try:
+                response: HttpResponse = getattr(site, method.lower())(address, **sent)
+            finally:
+                got_request_exception.disconnect(self._note)
+            transaction.set_rollback(True)
+        return response
+
+    def _note(self, **_: Any) -> None:
+        self.errors.append(repr(sys.exc_info()[1]))
+
+    def visit(
+        self, method: str, route: Route, address: str, *, own: bool, data: Any = None
+    ) -> Visit:
+        response = self.ask(method, address, data)
+        body = "" if response.streaming else response.content.decode(errors="replace")
+        return Visit(
+            who=self.who,
+            method=method,
+            route=route,
+            address=address,
+            own=own,
+            status=response.status_code,
+            location=response.headers.get("Location", ""),
+            code=response.headers.get("X-Error-Code", ""),
+            leaks=tuple(self.leaks(body)),
+            error="; ".join(self.errors),
+            counts=method == "GET" or data is not None or _is_form_of_the_admin(route),
+        )
+
+    def leaks(self, body: str) -> Iterator[str]:
+        """What the page shows that this person may not see."""
+        for secret in self.world.secrets:
+            if self.who not in secret.readers and secret.text in body:
+                yield f"{secret.what}: {secret.text}"
+        for token in set(re.findall(r"/download/([\w.:-]+)/", body)):
+            if (grant := _grant_of(token)) and grant.account != self.account:
+                yield f"a link under the grant of {grant.account}"
+
+
+def _grant_of(token: str) -> Grant | None:
+    try:
+        claim = links.read(token)
+    except Refusal:
+        return None
+    return Grant.objects.filter(pk=claim.grant_id).select_related("account").first()
+
+
+def full(world: World, who: str) -> dict[str, Any]:
+    """Fields that every act of the site finds enough in, so that what refuses it is not a form."""
+    account: Account | None = world.people.get(who)
+    text = "Enough said."
+    return {
+        "reason": text,
+        "message": text,
+        "name": account.name if account else "Nobody",
+        "typed_name": account.name if account else "Nobody",
+        "releases": ["llama-7b"],
+        "release": "llama-7b",
+        "prompt": text,
+        "tier": "weights",
+        "ends_at": (timezone.now() + timedelta(days=30)).isoformat(),
+        "scopes": ["read"],
+    }
+
+
+def walk(world: World) -> list[Visit]:
+    """Everybody everywhere: own things and foreign ones; GET and HEAD; POST with nothing and with enough."""
+    root = Walker(world, "root")
+    ways = [(route, _methods(root, world, route)) for route in routes()]
+    visits: list[Visit] = []
+    for who in WALKERS:
+        walker = Walker(world, who)
+        for route, methods in ways:
+            visits += _all_of(walker, world, route, methods)
+    return visits
+
+
+def _methods(root: Walker, world: World, route: Route) -> list[str]:
+    """The methods that the route answers to at all, as somebody sees who may everything."""
+    view = getattr(route.view, "cls", None)
+    if route.is_api and view is not None:
+        known = [m for m in ("get", "post", "put", "patch", "delete") if hasattr(view, m)]
+        return [method.upper() for method in known]
+    if route.path.startswith("admin/"):
+        if "/act/" in route.path:
+            return ["POST"]
+        reads = route.path.endswith(("/history/", "/<path:object_id>/", "<app_label>/"))
+        return ["GET"] if reads else ["GET", "POST"]
+    address = addresses(route, world, "bob")[0]
+    return [m for m in ("GET", "POST") if root.ask(m, address).status_code != 405]
+
+
+def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> Iterator[Visit]:
+    owners = ["bob", walker.who] if walker.who in OWNERS and route.has_owner else ["bob"]
+    enough = full(world, walker.who)
+    for owner in owners:
+        for first, address in enumerate(addresses(route, world, owner)):
+            sent = {**enough, **_for_the_desk(address)}
+            for method, data in _asked(walker, route, methods, sent, is_first=not first):
+                yield walker.visit(method, route, address, own=owner == walker.who, data=data)
+
+
+def _asked(
+    walker: Walker, route: Route, methods: list[str], enough: dict[str, Any], *, is_first: bool
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """What is asked of one address. The admin's own forms take none of our fields."""
+    is_form_of_the_admin = _is_form_of_the_admin(route)
+    for method in methods:
+        yield method, None if method == "GET" or is_form_of_the_admin else enough
+        if not is_first:
+            continue  # the rest is the same for the next thing
+        if method == "GET" and walker.who in READ_HEADS:
+            yield "HEAD", None
+        elif method != "GET" and not is_form_of_the_admin:
+            yield method, None
+
+
+def _is_form_of_the_admin(route: Route) -> bool:
+    return route.path.startswith("admin/") and "/act/" not in route.path
+
+
+def _for_the_desk(address: str) -> dict[str, Any]:
+    """The form there names releases by their ids, and asks for a day."""
+    found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/approve/", address)
+    if found is None:
+        return {}
+    releases = Application.objects.get(pk=found[1]).releases.values_list("pk", flat=True)
+    return {
+        "releases": list(releases),
+        "ends_at": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}",
+    }

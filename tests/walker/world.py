@@ -1,0 +1,239 @@
+"""A small world for the walk: who is in it, what each owns, and the secrets planted in what they own.
+
+Each person's texts bear a mark of their own, and each mark says who may read it. A page that shows a
+mark to somebody else has a leak, wherever the text came from.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Group
+from django.utils import timezone
+
+from access_requests import services
+from access_requests.models import Application, Grant
+from access_requests.questions import DEFAULT_QUESTIONS
+from distribution import links
+from distribution.models import Artifact, Download, Revision
+from distribution.stores import get_store
+from inference_sandbox.models import Run
+from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.accounts.roles import Role, make_groups
+from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from portal.mail.models import OutgoingMail
+from tests.people import person
+
+CONTENT = b"not weights, but bytes all the same"
+SHA256 = "ab" * 32
+CLAIMED = tuple(f"claimed-by-{name}" for name in ("sam", "rita", "mona", "root"))
+FAMILIES = ("llama", "draft", "waiting", "returned", *CLAIMED)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A text that was planted, and the names of those who may read it."""
+
+    text: str
+    what: str
+    readers: frozenset[str]
+
+
+@dataclass
+class World:
+    people: dict[str, Account] = field(default_factory=dict)
+    secrets: list[Secret] = field(default_factory=list)
+    # owner → what their addresses are made of, by the kinds that tests/walker/addresses.py names
+    things: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    releases: dict[str, list[Release]] = field(default_factory=dict)
+
+    def plant(self, owner: str, what: str, readers: Iterable[str]) -> str:
+        """A text that nothing else holds, written down as a secret."""
+        text = f"{what.replace(' ', '-')}-of-{owner}-{len(self.secrets):03d}x"
+        self.secrets.append(Secret(text, what, frozenset(readers)))
+        return text
+
+
+REVIEWERS = ("rita", "sam", "mona", "root")
+ROLES: dict[str, tuple[Role, ...]] = {
+    "mallory": (),  # signed in, and has nothing
+    "alice": (),  # applied
+    "bob": (),  # the other applicant, whose things are foreign to everybody
+    "rita": (Role.REVIEWER,),
+    "sam": (Role.REVIEWER,),
+    "mona": (Role.MANAGER,),
+    "audrey": (Role.AUDITOR,),
+    "root": (),  # a superuser
+}
+OWNERS = ("alice", "bob", "rita", "mona", "audrey", "root")
+
+
+def make_world() -> World:
+    """Everything through the services where there is one, so that events and mails are real."""
+    world = World()
+    make_groups()
+    assert Group.objects.count() >= len(Role)
+    for name, roles in ROLES.items():
+        world.people[name] = person(name, *roles)
+    root = world.people["root"]
+    root.is_staff = root.is_superuser = True
+    root.save()
+    _catalogue(world)
+    for owner in OWNERS:
+        _affiliate(world, owner)
+        _apply(world, owner)
+        _use(world, owner)
+        _plant_in_mails(world, owner)
+    _second_factors(world)
+    return world
+
+
+def _catalogue(world: World) -> None:
+    licence = Licence.objects.create(slug="noncommercial", name="Noncommercial licence")
+    LicenceVersion.objects.create(licence=licence, number=1, text="# For research")
+    for slug in FAMILIES:
+        family = Family.objects.create(slug=slug, name=slug, publisher="meta", licence=licence)
+        services.make_form(family, DEFAULT_QUESTIONS)
+        world.releases[slug] = [
+            Release.objects.create(
+                family=family,
+                repo_id=f"meta/{slug}-{size}",
+                slug=f"{slug}-{size}",
+                name=f"{slug} {size}",
+                parameters=7,
+                dimension=8,
+                heads=1,
+                layers=1,
+            )
+            for size in ("7b", "13b")
+        ]
+    _publish(world.releases["llama"][0])
+
+
+def _publish(release: Release) -> None:
+    """One file of a few bytes: what is in it does not matter to who may have it."""
+    revision = Revision.objects.create(
+        release=release, digest="c" * 40, layout=Revision.Layout.ORIGINAL, is_current=True
+    )
+    artifact = Artifact.objects.create(
+        revision=revision, path="params.json", size=len(CONTENT), sha256=SHA256
+    )
+    path = get_store().local_path(artifact.store_key)
+    assert path is not None, "the tests' store is a folder"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    release.status = Release.Status.PUBLISHED
+    release.save(update_fields=["status"])
+
+
+def _affiliate(world: World, owner: str) -> None:
+    Affiliation.objects.create(
+        account=world.people[owner],
+        category="academia",
+        institution=world.plant(owner, "institution", {owner, *REVIEWERS}),
+        country="NL",
+        position="Postdoc",
+    )
+    email = world.people[owner].email
+    world.secrets.append(Secret(email, "e-mail address", frozenset({owner, *REVIEWERS})))
+    world.secrets.append(Secret(world.people[owner].password, "password hash", frozenset()))
+
+
+def _apply(world: World, owner: str) -> None:
+    """Applications in every state, two grants, and a conversation about one of them."""
+    start = _starter(world, owner)
+    both = {owner, *REVIEWERS}
+    draft = start("draft", readers={owner}, submit=False)
+    waiting, returned, approved = [
+        start(family, readers=both) for family in ("waiting", "returned", "llama")
+    ]
+    # Each of those who decide holds a claim on an application of bob's.
+    holders = ("rita", "mona", "root") if owner == "bob" else ("sam",)
+    claimed = [start(f"claimed-by-{holder}", readers=both) for holder in holders]
+    reviewer = world.people["rita" if owner == "bob" else "sam"]
+    for application in (returned, approved):
+        services.claim(application.pk, actor=reviewer)
+        application.reviews.update(
+            note=world.plant(owner, "internal note", set(REVIEWERS) - {owner})
+        )
+    services.return_for_correction(
+        returned.pk, actor=reviewer, message=world.plant(owner, "message", both)
+    )
+    reason = world.plant(owner, "decision", both)
+    services.decide(approved.pk, actor=reviewer, approve=True, reason=reason)
+    for application, holder in zip(claimed, holders, strict=True):
+        services.claim(application.pk, actor=world.people[holder])
+    grants = list(Grant.objects.filter(account=world.people[owner]).order_by("id"))
+    services.suspend(
+        grants[1].pk, actor=world.people["mona"], reason=world.plant(owner, "suspension", both)
+    )
+    world.things[owner] = {
+        "application": [a.pk for a in (draft, waiting, returned, approved, *claimed)],
+        "grant": [grant.pk for grant in grants],
+    }
+
+
+def _starter(world: World, owner: str) -> Callable[..., Application]:
+    account = world.people[owner]
+
+    def start(family: str, *, readers: set[str], submit: bool = True) -> Application:
+        answers = {
+            "research_purpose": world.plant(owner, f"answer in {family}", readers),
+            "intended_use": "Probing on our own cluster.",
+            "sharing": "outputs",
+        }
+        made = services.start(actor=account, releases=world.releases[family], answers=answers)
+        if submit:
+            services.submit(made.pk, actor=account, typed_name=account.name)
+        made.refresh_from_db()
+        return made
+
+    return start
+
+
+def _use(world: World, owner: str) -> None:
+    """A token, a link and its download, and a run that is over."""
+    account, things = world.people[owner], world.things[owner]
+    token, text = ApiToken.make(account, name="laptop", scopes=[str(scope) for scope in Scope])
+    world.secrets += [
+        Secret(text, "token", frozenset()),
+        Secret(token.sha256, "digest of a token", frozenset()),
+    ]
+    artifact = Artifact.objects.get()
+    grant = Grant.objects.get(pk=things["grant"][0])
+    expires_at = timezone.now() + timedelta(hours=1)
+    address = links.url(grant.pk, artifact, expires_at=expires_at).partition("/download/")[2]
+    Download.objects.create(
+        grant=grant, artifact=artifact, outcome="served", method="GET", request_id="walk"
+    )
+    run = Run.objects.create(
+        account=account,
+        grant=grant,
+        release=grant.release,
+        revision=artifact.revision,
+        prompt=world.plant(owner, "prompt", {owner}),
+        output=world.plant(owner, "output", {owner}),
+        status=Run.Status.FINISHED,
+        finish_reason="stop",
+        seed=1,
+        finished_at=timezone.now(),
+    )
+    things |= {"token": [token.pk], "link": [address.split("/", 1)], "run": [run.pk]}
+
+
+def _plant_in_mails(world: World, owner: str) -> None:
+    """A mail may carry a link that speaks for its reader: nobody else reads it, on any page."""
+    for mail in OutgoingMail.objects.filter(to=world.people[owner].email):
+        mail.body += world.plant(owner, "mail", set())
+        mail.save(update_fields=["body"])
+
+
+def _second_factors(world: World) -> None:
+    """What allauth keeps of each owner."""
+    for owner in OWNERS:
+        secret = world.plant(owner, "second factor", set())
+        Authenticator.objects.create(
+            user=world.people[owner], type=Authenticator.Type.TOTP, data={"secret": secret}
+        )
