@@ -234,6 +234,23 @@ def _institution(application: Application) -> Check:
     )
 
 
+def _coapplicants(application: Application) -> Check:
+    people = application.coapplicants.filter(status__in=["joined", "admitted"])
+    named = [
+        f"{one.account} ({mail_domain(one.email)}; {one.affiliation.get('position', '')}, "
+        f"{one.affiliation.get('institution', '')})"
+        for one in people.select_related("account")
+    ]
+    return _check(
+        "coapplicants",
+        "Co-applicants",
+        "who joined by a mailed link and accepted the licence",
+        "neutral",
+        "; ".join(named) + ". An approval gives each of them a grant." if named else "None.",
+        "Each holds the address that was invited; it does not show that they work together.",
+    )
+
+
 CHECKS: tuple[Callable[[Application], Check], ...] = (
     _orcid,
     _domain,
@@ -241,6 +258,7 @@ CHECKS: tuple[Callable[[Application], Check], ...] = (
     _disposable,
     _history,
     _institution,
+    _coapplicants,
 )
 
 

@@ -9,3 +9,9 @@ from access_requests import services
 def expire_grants() -> None:
     """Beat, every five minutes."""
     services.expire_grants()
+
+
+@shared_task(name="access_requests.remind_holders")
+def remind_holders() -> None:
+    """Beat, every hour."""
+    services.remind_holders()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import views
+from access_requests import keeping_views, people_views, views
 
 app_name = "access_requests"
 urlpatterns = [
@@ -13,4 +13,11 @@ urlpatterns = [
     path("<int:pk>/licence/", views.licence, name="licence"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
+    path("grants/<int:pk>/renew/", keeping_views.renew, name="renew"),
+    path("grants/<int:pk>/close/", keeping_views.close_out, name="close_out"),
+    path("<int:pk>/people/", people_views.people, name="people"),
+    path("people/<int:pk>/again/", people_views.invite_again, name="invite_again"),
+    path("people/<int:pk>/remove/", people_views.remove, name="remove"),
+    path("join/<str:token>/", people_views.join, name="join"),
+    path("agreements/<int:pk>/", keeping_views.agreement, name="agreement"),
 ]

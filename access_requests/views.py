@@ -32,6 +32,7 @@ def mine(request: HttpRequest) -> HttpResponse:
             (one, words.TAGS[State(one.state)]) for one in selectors.applications_of(account)
         ],
         "standings": [selectors.standing_of(grant) for grant in selectors.grants_of(account)],
+        "places": selectors.places_of(account),
         "acceptances": selectors.acceptances_of(account),
     }
     return render(request, "access_requests/mine.html", context)

@@ -75,6 +75,18 @@ UNFOLD: dict[str, Any] = {
                         "reviewer",
                     ),
                     _link("Grants", "key", "admin:access_requests_grant_changelist", "reviewer"),
+                    _link(
+                        "Co-applicants",
+                        "groups",
+                        "admin:access_requests_coapplicant_changelist",
+                        "reviewer",
+                    ),
+                    _link(
+                        "Renewals",
+                        "autorenew",
+                        "admin:access_requests_renewal_changelist",
+                        "reviewer",
+                    ),
                 ],
             },
             {

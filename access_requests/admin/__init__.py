@@ -1,5 +1,13 @@
 """The review desk: applications, grants, forms, agreements."""
 
-from access_requests.admin import acceptances, applications, forms, grants
+from access_requests.admin import (
+    acceptances,
+    applications,
+    coapplicants,
+    forms,
+    grants,
+    licences,
+    renewals,
+)
 
-__all__ = ["acceptances", "applications", "forms", "grants"]
+__all__ = ["acceptances", "applications", "coapplicants", "forms", "grants", "licences", "renewals"]

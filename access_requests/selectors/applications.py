@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from access_requests.models import Application, Form
 from access_requests.questions import DEFAULT_QUESTIONS
+from access_requests.selectors.people import is_in
 from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -27,6 +28,8 @@ def role_in(account: Account, application: Application) -> Role:
     if application.applicant_id == account.pk:
         return Role.APPLICANT
     if application.submitted_at is None or not roles.is_reviewer(account):
+        return Role.STRANGER
+    if is_in(account, application):  # a co-applicant reviews it no more than the applicant does
         return Role.STRANGER
     if application.claimed_by_id == account.pk:
         return Role.CLAIMANT

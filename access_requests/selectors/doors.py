@@ -9,11 +9,11 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests.models import Application, Grant, LicenceAcceptance, Tier
+from access_requests.models import Application, CloseOut, Grant, LicenceAcceptance, Renewal, Tier
 from access_requests.selectors.applications import open_application
 from portal.accounts import roles
 from portal.accounts.models import Account
-from portal.catalog.models import LicenceVersion, Release
+from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.refusals import Code, Refusal
 
 _RANK = {Tier.TRY: 0, Tier.WEIGHTS: 1}
@@ -38,11 +38,28 @@ def with_parts(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
     )
     return (
         grants.select_related(
-            "account", "release__family__licence", "acceptance__licence_version", "application"
+            "account",
+            "release__family__licence",
+            "acceptance__licence_version",
+            "application",
+            "close_out",
         )
         .defer("acceptance__licence_version__text")
         .prefetch_related(versions)
     )
+
+
+def renewals() -> "QuerySet[Renewal]":
+    """For reviewers."""
+    return Renewal.objects.select_related(
+        "grant__account", "grant__release__family", "grant__application", "decided_by"
+    )
+
+
+def grants_touched_by(licence: Licence) -> "QuerySet[Grant]":
+    """The grants that a new version of the licence would touch: not revoked, not ended."""
+    standing = Grant.objects.exclude(status=Grant.Status.REVOKED)
+    return with_parts(standing.filter(release__family__licence=licence, ends_at__gt=timezone.now()))
 
 
 def all_grants() -> "QuerySet[Grant]":
@@ -52,17 +69,33 @@ def all_grants() -> "QuerySet[Grant]":
 
 def grants_of(account: Account) -> "QuerySet[Grant]":
     """Every grant the person ever had, newest first. Whether one is open: `standing_of`."""
-    return with_parts(account.grants.all())
+    return with_parts(account.grants.all()).prefetch_related("renewals")
 
 
 def grants_from(application: Application) -> "QuerySet[Grant]":
-    """The grants that stand on this application."""
-    return with_parts(application.grants.all())
+    """The applicant's grants that stand on this application; the co-applicants' are theirs."""
+    return with_parts(application.grants.filter(account=application.applicant_id))
 
 
 def acceptances_of(account: Account) -> "QuerySet[LicenceAcceptance]":
     """The licence texts that the person accepted, newest first."""
     return account.acceptances.select_related("licence_version__licence").order_by("-accepted_at")
+
+
+def agreement_of(account: Account, pk: int) -> LicenceAcceptance:
+    """One's own acceptance, with its text. Raises Http404 for all others, whoever asks."""
+    found = account.acceptances.select_related("licence_version__licence").filter(pk=pk).first()
+    if found is None:
+        raise Http404("no such agreement, or another person's")
+    return found
+
+
+def own_grant(account: Account, pk: int) -> Grant:
+    """One's own grant. Raises Http404 for all others, whoever asks."""
+    found = with_parts(account.grants.all()).filter(pk=pk).first()
+    if found is None:
+        raise Http404("no such grant, or another person's")
+    return found
 
 
 def visible_grant(account: Account, pk: int) -> Grant:
@@ -118,6 +151,14 @@ def check_grant(grant: Grant, *, tier: Tier) -> None:
     release = grant.release
     _check_holder(grant)
     _check_status(grant)
+    if made := closed_out(grant):
+        raise Refusal(
+            Code.EXPIRED,
+            f"You closed your grant for {release.name}, stating that your copies are destroyed.",
+            "Apply again to use it again: your old answers are a good start.",
+            since=made.closed_at,
+            url=_apply_url(release),
+        )
     if release.status == Release.Status.WITHDRAWN:
         raise _withdrawn(release)
     if grant.ends_at <= now:
@@ -149,6 +190,11 @@ def check_grant(grant: Grant, *, tier: Tier) -> None:
             "Apply for the weights, and say what you need them for.",
             url=_apply_url(release),
         )
+
+
+def closed_out(grant: Grant) -> CloseOut | None:
+    """The holder's statement that ended the grant, if there is one."""
+    return getattr(grant, "close_out", None)
 
 
 def _check_holder(grant: Grant) -> None:

@@ -2,6 +2,15 @@
 
 from access_requests.services.acts import unknown_action
 from access_requests.services.applying import save_draft, start, submit, withdraw
+from access_requests.services.coapplicants import (
+    admit,
+    decline,
+    invite,
+    invite_again,
+    invited,
+    join,
+    remove,
+)
 from access_requests.services.granting import (
     accept_licence,
     expire_grants,
@@ -9,18 +18,40 @@ from access_requests.services.granting import (
     revoke,
     suspend,
 )
+from access_requests.services.keeping import (
+    approve_renewal,
+    ask_renewal,
+    close_out,
+    refuse_renewal,
+    remind_holders,
+)
+from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
 
 __all__ = [
     "accept_licence",
+    "admit",
+    "approve_renewal",
+    "ask_renewal",
     "change_form",
     "claim",
+    "close_out",
     "decide",
+    "decline",
+    "describe_licence",
     "expire_grants",
+    "invite",
+    "invite_again",
+    "invited",
+    "join",
     "make_form",
+    "publish_version",
+    "refuse_renewal",
     "reinstate",
     "release",
+    "remind_holders",
+    "remove",
     "return_for_correction",
     "revoke",
     "save_draft",

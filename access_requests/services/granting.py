@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests.models import Application, Grant, LicenceAcceptance, Tier
+from access_requests.models import Application, CoApplicant, Grant, LicenceAcceptance, Tier
 from access_requests.services.acts import (
     act_on_grant,
     locked_grant,
@@ -62,19 +62,86 @@ def bring_grants(
         _issue(application, wanted[key], tier=tier, ends_at=ends_at, actor=actor)
     for grant in running.values():
         _renew(grant, application, tier=tier, ends_at=ends_at, actor=actor)
+    _bring_grants_of_coapplicants(
+        application, [(release, tier, ends_at) for release in wanted.values()], actor=actor
+    )
+
+
+Terms = list[tuple[Release, str, datetime]]
+
+
+def _bring_grants_of_coapplicants(
+    application: Application, terms: Terms, *, actor: Account
+) -> None:
+    """Everybody who joined before the decision is decided with it; who joins later is not."""
+    joined = application.coapplicants.select_for_update().filter(status=CoApplicant.Status.JOINED)
+    for member in joined:
+        member.status = CoApplicant.Status.ADMITTED
+        member.decided_at, member.decided_by = timezone.now(), actor
+        member.save(update_fields=["status", "decided_at", "decided_by"])
+        admit_with_grants(member, terms, actor=actor)
+
+
+def admit_with_grants(member: CoApplicant, terms: Terms, *, actor: Account) -> None:
+    """Issue a co-applicant's own grants, inside the caller's transaction, and tell them.
+
+    They stand beside grants that the person holds by other applications, so that leaving this one
+    ends these and no others. Where one of those is suspended, none is issued: it would open a door
+    past the suspension.
+    """
+    assert member.account is not None
+    assert member.acceptance is not None
+    suspended = set(
+        Grant.objects.filter(
+            account=member.account, status=Grant.Status.SUSPENDED, ends_at__gt=timezone.now()
+        ).values_list("release_id", flat=True)
+    )
+    record(Verb.MEMBER_ADMITTED, member.application, actor=actor, member=member.pk)
+    grants = [
+        _issue(
+            member.application,
+            release,
+            tier=Tier(tier),
+            ends_at=ends_at,
+            actor=actor,
+            holder=(member.account, member.acceptance),
+        )
+        for release, tier, ends_at in terms
+        if release.pk not in suspended
+    ]
+    send("coapplicant_admitted", to=member.account, member=member, grants=grants)
+
+
+def revoke_with_place(application: Application, account: Account, *, actor: Account) -> list[Grant]:
+    """Revoke the grants that a co-applicant holds by this application, inside the caller's
+    transaction.
+    """
+    held = Grant.objects.select_for_update().filter(application=application, account=account)
+    ended = list(held.exclude(status=Grant.Status.REVOKED))
+    for grant in ended:
+        reason = f"You are no longer a co-applicant of {application.reference}."
+        _change_status(grant, Grant.Status.REVOKED, actor, reason)
+        record(Verb.GRANT_REVOKED, grant, actor=actor, account=account.pk)
+    return ended
 
 
 def _issue(
-    application: Application, release: Release, *, tier: Tier, ends_at: datetime, actor: Account
-) -> None:
-    assert application.acceptance is not None, (
-        "an application is submitted with an accepted licence"
-    )
+    application: Application,
+    release: Release,
+    *,
+    tier: Tier,
+    ends_at: datetime,
+    actor: Account,
+    holder: tuple[Account, LicenceAcceptance] | None = None,
+) -> Grant:
+    """`holder`: the person and what they accepted; the applicant if not given."""
+    account, acceptance = holder or (application.applicant, application.acceptance)
+    assert acceptance is not None, "an application is submitted with an accepted licence"
     grant = Grant.objects.create(
-        account=application.applicant,
+        account=account,
         release=release,
         application=application,
-        acceptance=application.acceptance,
+        acceptance=acceptance,
         tier=tier,
         starts_at=timezone.now(),
         ends_at=ends_at,
@@ -83,12 +150,14 @@ def _issue(
         Verb.GRANT_ISSUED,
         grant,
         actor=actor,
-        account=application.applicant_id,
+        account=account.pk,
         release=release.repo_id,
         application=application.pk,
+        acceptance=grant.acceptance_id,
         tier=str(tier),
         ends_at=ends_at.isoformat(),
     )
+    return grant
 
 
 def _renew(
@@ -110,6 +179,7 @@ def _renew(
         grant,
         actor=actor,
         application=application.pk,
+        acceptance=grant.acceptance_id,
         tier=str(tier),
         ends_at=ends_at.isoformat(),
         before=before,
@@ -198,7 +268,10 @@ def accept_licence(
         grant.acceptance = accept(
             current, actor=actor, typed_name=typed_name, text_sha256=text_sha256
         )
-        _under_licence(grant).update(acceptance=grant.acceptance)
+        for one in _under_licence(grant).select_for_update():
+            one.acceptance = grant.acceptance
+            one.save(update_fields=["acceptance"])
+            record(Verb.GRANT_REACCEPTED, one, actor=actor, acceptance=one.acceptance_id)
     return grant
 
 

@@ -21,6 +21,7 @@ class Verb(models.TextChoices):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
 
     LICENCE_ACCEPTED = "licence.accepted"
+    LICENCE_PUBLISHED = "licence.published"
     RELEASE_PUBLISHED = "release.published"
     RELEASE_WITHDRAWN = "release.withdrawn"
 
@@ -34,12 +35,23 @@ class Verb(models.TextChoices):
     APPLICATION_WITHDRAWN = "application.withdrawn"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 
+    MEMBER_INVITED = "member.invited"
+    MEMBER_JOINED = "member.joined"
+    MEMBER_ADMITTED = "member.admitted"
+    MEMBER_DECLINED = "member.declined"
+    MEMBER_REMOVED = "member.removed"
+
     GRANT_ISSUED = "grant.issued"
     GRANT_REVOKED = "grant.revoked"
     GRANT_SUSPENDED = "grant.suspended"
     GRANT_REINSTATED = "grant.reinstated"
     GRANT_RENEWED = "grant.renewed"
     GRANT_EXPIRED = "grant.expired"
+    GRANT_REMINDED = "grant.reminded"
+    GRANT_REACCEPTED = "grant.reaccepted"
+    GRANT_CLOSED_OUT = "grant.closed_out"
+    RENEWAL_ASKED = "renewal.asked"
+    RENEWAL_REFUSED = "renewal.refused"
 
     LINK_ISSUED = "link.issued"
     LINK_DENIED = "link.denied"

@@ -1,4 +1,7 @@
-"""The manager's side of the catalogue. Weights are published by the `publish` command, not here."""
+"""The manager's side of the catalogue. Weights are published by the `publish` command, not here.
+
+Licences have their page in `access_requests`, which knows the grants that a new version touches.
+"""
 
 from typing import Any
 
@@ -6,10 +9,10 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_manager
-from portal.catalog.models import Family, Licence, LicenceVersion, Release
+from portal.catalog.models import Family, Licence, Release
 
 
 class ManagersOnly:
@@ -55,21 +58,3 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
     search_fields = ("name", "repo_id")
     prepopulated_fields = {"slug": ("name",)}
     readonly_fields = ("status",)  # changed by publishing and withdrawing
-
-
-class VersionInline(ManagersOnly, StackedInline):
-    """Published texts are read-only: grants and acceptances point to them. A change is a new version."""
-
-    model = LicenceVersion
-    extra = 0
-    fields = ("number", "text", "standing_grants", "reaccept_days", "published_at", "sha256")
-    readonly_fields = ("sha256",)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Licence)
-class LicenceAdmin(ManagersOnly, ModelAdmin):
-    list_display = ("name", "slug")
-    inlines = (VersionInline,)

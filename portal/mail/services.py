@@ -26,6 +26,13 @@ def send(template: str, *, to: Account, **context: Any) -> OutgoingMail:
     return enqueue(template, address=to.email, subject=subject, body=body.strip(), account=to)
 
 
+def send_outside(template: str, *, address: str, **context: Any) -> OutgoingMail:
+    """As `send`, to an address that may have no account."""
+    text = render_to_string(f"mail/{template}.txt", {**context, "base_url": settings.BASE_URL})
+    subject, _, body = text.strip().partition("\n")
+    return enqueue(template, address=address, subject=subject, body=body.strip())
+
+
 def enqueue(
     template: str, *, address: str, subject: str, body: str, account: Account | None = None
 ) -> OutgoingMail:

@@ -1,0 +1,39 @@
+"""Reads of the people around an application."""
+
+from django.db.models import Prefetch, QuerySet
+
+from access_requests.models import Application, CoApplicant, Grant
+from portal.accounts.models import Account
+
+IN = (CoApplicant.Status.JOINED, CoApplicant.Status.ADMITTED)
+
+
+def is_in(account: Account, application: Application) -> bool:
+    """Whether the person is a co-applicant of the application."""
+    return application.coapplicants.filter(account=account, status__in=IN).exists()
+
+
+def coapplicants_of(application: Application) -> "QuerySet[CoApplicant]":
+    """For the applicant and the reviewers, in the order of invitation."""
+    grants = Prefetch(
+        "account__grants",
+        queryset=Grant.objects.filter(application=application).select_related("release"),
+        to_attr="by_this_application",
+    )
+    return application.coapplicants.select_related("account", "decided_by").prefetch_related(grants)
+
+
+def places_of(account: Account) -> "QuerySet[CoApplicant]":
+    """The applications of others that the person joined, newest first."""
+    return (
+        account.joined_applications.select_related("application__applicant", "application__family")
+        .prefetch_related("application__releases")
+        .order_by("-id")
+    )
+
+
+def places() -> "QuerySet[CoApplicant]":
+    """For reviewers: everybody who joined an application."""
+    return CoApplicant.objects.exclude(account=None).select_related(
+        "account", "application__applicant", "application__family", "decided_by", "acceptance"
+    )

@@ -1,0 +1,322 @@
+"""A lab: the people who apply together. Each joins by their own hand and gets their own grants."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.urls import reverse
+from django.utils import timezone
+
+from access_requests import mailed_links, selectors
+from access_requests.models import OPEN_STATES, Application, CoApplicant, Grant, State
+from access_requests.models.people import new_nonce
+from access_requests.services.acts import Denial, locked, recorded, required_text
+from access_requests.services.granting import admit_with_grants, revoke_with_place
+from access_requests.services.licences import accept
+from portal.accounts import roles
+from portal.accounts.models import Account, Affiliation
+from portal.audit.models import Verb
+from portal.audit.services import record
+from portal.mail.services import send, send_outside
+from portal.refusals import Code, Refusal
+
+LINK_DAYS = 14
+MOST = 20  # people in one application
+MOST_MAILS = 5  # to one invited person: nobody is flooded over our door
+Status = CoApplicant.Status
+
+
+def _no_such() -> Denial:
+    return Denial(
+        Code.NOT_FOUND,
+        "There is no such person in an application that you may change.",
+        "Check the address.",
+    )
+
+
+@contextmanager
+def _own_application(application_id: int, action: str, *, actor: Account) -> Iterator[Application]:
+    """The actor's own application, locked, while people can still be added to it."""
+    with recorded(Application(pk=application_id), action, actor=actor):
+        application = locked(application_id)
+        if application.applicant_id != actor.pk:
+            raise Denial(
+                Code.NOT_FOUND,
+                "There is no such application, or none that you may see.",
+                "Check the address.",
+            )
+        _takes_people(application)
+        yield application
+
+
+def _takes_people(application: Application) -> None:
+    if application.state not in OPEN_STATES | {State.APPROVED}:
+        raise Refusal(
+            Code.WRONG_STATE,
+            f"{application.reference} is “{application.get_state_display()}”; nobody can be added.",
+            "Start a new application, and invite them to that one.",
+            url=application.get_absolute_url(),
+        )
+
+
+def invite(application_id: int, *, actor: Account, email: str) -> CoApplicant:
+    """Invite a person to one's application by mail; before the decision or after an approval.
+
+    Raises Refusal: NOT_FOUND (another's), WRONG_STATE, INVALID (no address, one's own, invited
+    already, too many).
+    """
+    with _own_application(application_id, "invite", actor=actor) as application:
+        address = _address(application, actor, email)
+        now = timezone.now()
+        member = CoApplicant.objects.create(
+            application=application,
+            email=address,
+            invited_at=now,
+            expires_at=now + timedelta(days=LINK_DAYS),
+        )
+        record(Verb.MEMBER_INVITED, application, actor=actor, member=member.pk)
+        _mail(member)
+    return member
+
+
+def _address(application: Application, actor: Account, email: str) -> str:
+    address = email.strip().lower()
+    why = ""
+    try:
+        validate_email(address)
+    except ValidationError:
+        why = "This is not an e-mail address."
+    places = application.coapplicants.exclude(status__in=[Status.REMOVED, Status.DECLINED])
+    if actor.emailaddress_set.filter(email__iexact=address).exists() or address == actor.email:  # type: ignore[attr-defined]
+        why = "This is your own address; you are in already."
+    elif places.filter(email=address).exists():
+        why = "This person is invited already; the mail can be sent again."
+    elif places.count() >= MOST:
+        why = f"An application has at most {MOST} co-applicants."
+    if why:
+        raise Refusal(Code.INVALID, why, "Give another address.", fields={"email": [why]})
+    return address
+
+
+def _mail(member: CoApplicant) -> None:
+    application = member.application
+    send_outside(
+        "coapplicant_invited",
+        address=member.email,
+        application=application,
+        member=member,
+        releases=list(application.releases.all()),
+        url=mailed_links.url("join", member.pk, member.nonce),
+    )
+
+
+def invite_again(member_id: int, *, actor: Account) -> CoApplicant:
+    """Send the invitation again with a new link; the old link opens nothing any more."""
+    found = CoApplicant.objects.filter(pk=member_id).first()
+    if found is None:
+        raise _no_such()
+    with _own_application(found.application_id, "invite_again", actor=actor):
+        member = CoApplicant.objects.select_for_update().get(pk=member_id)
+        if member.status != Status.INVITED:
+            raise Refusal(
+                Code.WRONG_STATE,
+                f"This person is {member.get_status_display()}.",
+                "There is no invitation to send again.",
+            )
+        if member.mails_sent >= MOST_MAILS:
+            raise Refusal(
+                Code.WRONG_STATE,
+                f"The invitation was sent {MOST_MAILS} times.",
+                "Ask the person in another way, or remove and invite another address.",
+            )
+        member.nonce = new_nonce()
+        member.mails_sent += 1
+        member.expires_at = timezone.now() + timedelta(days=LINK_DAYS)
+        member.save(update_fields=["nonce", "mails_sent", "expires_at"])
+        record(Verb.MEMBER_INVITED, member.application, actor=actor, member=member.pk, again=True)
+        _mail(member)
+    return member
+
+
+def invited(token: str, *, actor: Account) -> CoApplicant:
+    """The open invitation behind a link, for the person whose address it was mailed to.
+
+    Raises Refusal: SIGNATURE_INVALID, EXPIRED (used, replaced, too old), NOT_ALLOWED (another
+    address), WRONG_STATE.
+    """
+    pk, nonce = mailed_links.read("join", token)
+    member = CoApplicant.objects.select_related("application").filter(pk=pk).first()
+    return _open_invitation(member, nonce, actor)
+
+
+def _open_invitation(member: CoApplicant | None, nonce: str, actor: Account) -> CoApplicant:
+    current = member.nonce if member and member.status == Status.INVITED else ""
+    expires_at = member.expires_at if member else timezone.now()
+    mailed_links.require_fresh(nonce, current=current, expires_at=expires_at)
+    assert member is not None
+    verified = actor.emailaddress_set.filter(verified=True)  # type: ignore[attr-defined]
+    if not verified.filter(email__iexact=member.email).exists():
+        raise Denial(
+            Code.NOT_ALLOWED,
+            "This invitation went to another address than those of your account.",
+            f"Add {member.email} to your account and confirm it, or ask to be invited at yours.",
+            url=reverse("account_email"),
+        )
+    _takes_people(member.application)
+    return member
+
+
+def join(
+    token: str, *, actor: Account, typed_name: str, text_sha256: str | None = None
+) -> CoApplicant:
+    """Take the place one was invited to, accepting the licence. The link is used with it.
+
+    Raises Refusal as `invited`, and INVALID (affiliation, name), LICENCE_CHANGED.
+    """
+    pk, nonce = mailed_links.read("join", token)
+    with recorded(CoApplicant(pk=pk), "join", actor=actor):
+        first = CoApplicant.objects.filter(pk=pk).first()
+        if first:
+            locked(first.application_id)  # before the row of the person, as in every other act
+        found = CoApplicant.objects.select_for_update().filter(pk=pk).first()
+        member = _open_invitation(found, nonce, actor)
+        application = member.application
+        _is_another(application, actor)
+        member.affiliation = _affiliation(token, actor).snapshot()
+        member.acceptance = accept(
+            application.family.licence.current,
+            actor=actor,
+            typed_name=typed_name,
+            text_sha256=text_sha256,
+        )
+        member.account, member.joined_at = actor, timezone.now()
+        member.status, member.nonce = Status.JOINED, ""
+        member.save()
+        record(Verb.MEMBER_JOINED, application, actor=actor, member=member.pk)
+        send("coapplicant_joined", to=application.applicant, member=member)
+    return member
+
+
+def _is_another(application: Application, actor: Account) -> None:
+    places = application.coapplicants.filter(status__in=[Status.JOINED, Status.ADMITTED])
+    if application.applicant_id == actor.pk or places.filter(account=actor).exists():
+        raise Refusal(
+            Code.WRONG_STATE,
+            "You are in this application already.",
+            "See it under My access.",
+            url=reverse("access_requests:mine"),
+        )
+
+
+def _affiliation(token: str, actor: Account) -> Affiliation:
+    found = Affiliation.objects.filter(account=actor).first()
+    if found is None:
+        back = reverse("access_requests:join", args=[token])
+        raise Refusal(
+            Code.INVALID,
+            "Your affiliation is missing; reviewers read it first.",
+            "Fill it in on your profile, then come back to this page.",
+            url=f"{reverse('accounts:profile')}?next={back}",
+        )
+    return found
+
+
+@contextmanager
+def _place(member_id: int, action: str, *, actor: Account) -> Iterator[CoApplicant]:
+    """A person's place, its application locked first."""
+    with recorded(CoApplicant(pk=member_id), action, actor=actor):
+        found = CoApplicant.objects.filter(pk=member_id).first()
+        if found is None:
+            raise _no_such()
+        locked(found.application_id)
+        yield CoApplicant.objects.select_for_update().get(pk=member_id)
+
+
+def remove(member_id: int, *, actor: Account) -> CoApplicant:
+    """Take a person out, and revoke at once the grants that they hold through this application.
+
+    The applicant may, the person themself, and managers.
+    """
+    with _place(member_id, "remove_member", actor=actor) as member:
+        application = member.application
+        own = actor.pk in (application.applicant_id, member.account_id)
+        if not own and not roles.is_manager(actor):
+            raise _no_such()
+        if member.status in (Status.REMOVED, Status.DECLINED):
+            raise Refusal(Code.WRONG_STATE, "This person is out already.", "Nothing is left to do.")
+        was = member.status
+        member.status, member.nonce = Status.REMOVED, ""
+        member.decided_at, member.decided_by = timezone.now(), actor
+        member.save(update_fields=["status", "nonce", "decided_at", "decided_by"])
+        record(Verb.MEMBER_REMOVED, application, actor=actor, member=member.pk, was=was)
+        if member.account:
+            ended = revoke_with_place(application, member.account, actor=actor)
+            if member.account != actor:
+                send("coapplicant_removed", to=member.account, member=member, grants=ended)
+    return member
+
+
+def admit(member_id: int, *, actor: Account) -> CoApplicant:
+    """Admit a person who joined after the approval: they get what the applicant holds by it.
+
+    Reviewers, and nobody who is part of the application. Raises Refusal: NOT_FOUND, NOT_ALLOWED,
+    WRONG_STATE.
+    """
+    with _place_to_decide(member_id, "admit", actor=actor) as member:
+        application = member.application
+        held = selectors.grants_from(application).filter(
+            status=Grant.Status.ACTIVE, ends_at__gt=timezone.now()
+        )
+        terms = [(grant.release, grant.tier, grant.ends_at) for grant in held]
+        if not terms:
+            raise Refusal(
+                Code.WRONG_STATE,
+                "The applicant holds no open grant by this application any more.",
+                "Decline with that reason.",
+            )
+        _decide(member, Status.ADMITTED, actor)
+        admit_with_grants(member, terms, actor=actor)
+    return member
+
+
+def decline(member_id: int, *, actor: Account, reason: str) -> CoApplicant:
+    """Do not admit a person who joined after the approval. Needs a reason."""
+    with _place_to_decide(member_id, "decline", actor=actor) as member:
+        member.reason = required_text(
+            reason, field="reason", why="This needs a reason, told to the person."
+        )
+        _decide(member, Status.DECLINED, actor)
+        record(Verb.MEMBER_DECLINED, member.application, actor=actor, member=member.pk)
+        assert member.account is not None
+        send("coapplicant_declined", to=member.account, member=member)
+    return member
+
+
+@contextmanager
+def _place_to_decide(member_id: int, action: str, *, actor: Account) -> Iterator[CoApplicant]:
+    with _place(member_id, action, actor=actor) as member:
+        application = member.application
+        if not roles.is_reviewer(actor):
+            raise _no_such()
+        if application.applicant_id == actor.pk or selectors.is_in(actor, application):
+            raise Denial(
+                Code.NOT_ALLOWED,
+                "Nobody decides on an application that they are part of.",
+                "Leave it to another reviewer.",
+            )
+        if member.status != Status.JOINED or application.state != State.APPROVED:
+            raise Refusal(
+                Code.WRONG_STATE,
+                f"This person is {member.get_status_display()}, and the application is "
+                f"“{application.get_state_display()}”.",
+                "Before a decision on the application, its co-applicants are decided with it.",
+            )
+        yield member
+
+
+def _decide(member: CoApplicant, to: CoApplicant.Status, actor: Account) -> None:
+    member.status = to
+    member.decided_at, member.decided_by = timezone.now(), actor
+    member.save(update_fields=["status", "decided_at", "decided_by", "reason"])
