@@ -21,8 +21,10 @@ from access_requests.serializers import (
     NothingSerializer,
     OptionalReasonSerializer,
     ReasonSerializer,
+    RefuseSerializer,
     ReturnSerializer,
     SubmitSerializer,
+    TextSerializer,
 )
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
@@ -67,7 +69,7 @@ class ApplicationList(generics.ListAPIView[Application]):
         if self.request.query_params.get("queue") in (None, "", "0"):
             return selectors.applications_of(asker(self.request))
         only_reviewers(asker(self.request))
-        return selectors.review_queue()
+        return selectors.review_queue(asker(self.request))
 
     @extend_schema(parameters=[OpenApiParameter("queue", bool, description="For reviewers.")])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -211,19 +213,46 @@ class Approve(Act):
             ends_at=given.get("ends_at"),
             releases=None if names is None else selectors.releases_named(names),
             tier=Tier(given["tier"]),
+            checklist=given["checklist"],
         )
 
 
 class Refuse(Act):
-    input = ReasonSerializer
+    input = RefuseSerializer
 
-    @extend_schema(request=ReasonSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(request=RefuseSerializer, responses=ApplicationDetailSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Refuse it, with a reason."""
         return self.perform(request, pk)
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.decide(pk, actor=actor, approve=False, reason=given["reason"])
+        services.decide(pk, actor=actor, approve=False, **given)
+
+
+class Write(Act):
+    scope = Scope.APPLY
+    input = TextSerializer
+
+    @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Write to the other side of the application."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.write(pk, actor=actor, body=given["text"])
+
+
+class Appeal(Act):
+    scope = Scope.APPLY
+    input = TextSerializer
+
+    @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Appeal against a refusal, once; somebody else decides."""
+        return self.perform(request, pk)
+
+    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        services.appeal(pk, actor=actor, text=given["text"])
 
 
 class GrantList(generics.ListAPIView[Grant]):

@@ -20,7 +20,12 @@ class PersonSerializer(serializers.ModelSerializer[Account]):
 class MessageSerializer(serializers.ModelSerializer[Message]):
     class Meta:
         model = Message
-        fields = ("id", "body", "created_at")
+        fields = ("id", "body", "created_at", "from_applicant", "is_return")
+
+    from_applicant = serializers.SerializerMethodField()
+
+    def get_from_applicant(self, message: Message) -> bool:
+        return message.author_id == message.application.applicant_id
 
 
 class CheckSerializer(serializers.Serializer[Any]):
@@ -67,6 +72,8 @@ class ApplicationSerializer(serializers.ModelSerializer[Application]):
             "is_claimed",
             "decided_at",
             "decision_reason",
+            "apply_again_from",
+            "appealed_at",
             "url",
         )
 
@@ -165,6 +172,24 @@ class ApproveSerializer(serializers.Serializer[Any]):
     tier = serializers.ChoiceField(choices=Tier.choices, default=Tier.WEIGHTS)
     ends_at = serializers.DateTimeField(required=False, help_text="A year from now if left out.")
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+    checklist = serializers.ListField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="The items of the releases' checklists that you checked; an approval needs all.",
+    )
+
+
+class RefuseSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=4000, help_text="Told to the applicant.")
+    apply_again_from = serializers.DateTimeField(
+        required=False, help_text="When a new application is possible; at once if left out."
+    )
+
+
+class TextSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=4000)
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

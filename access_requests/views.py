@@ -56,6 +56,7 @@ def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
             return redirect("access_requests:edit", running.pk)
         messages.info(request, f"You have an open application for {family.name}; this is it.")
         return redirect(running)
+    selectors.check_may_apply(account, family)
     if not Affiliation.objects.filter(account=account).exists():
         messages.info(request, "First say who you are; then the questions follow.")
         return redirect(
@@ -63,7 +64,12 @@ def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
         )
     wished = set(request.GET.getlist("release"))
     initial = [release for release in open_releases(family) if release.slug in wished]
-    form = AnswersForm(selectors.current_form(family), strict=False, prefix="answers")
+    form = AnswersForm(
+        selectors.current_form(family),
+        strict=False,
+        prefix="answers",
+        initial=selectors.answers_refused(account, family),
+    )
     return _questions(request, family, form, ReleasesForm(family, initial={"releases": initial}))
 
 
@@ -138,7 +144,7 @@ def _questions(
         return _saved(request, errors=len(form.errors) + len(chosen.errors))
     context = {"family": family, "form": form, "chosen": chosen, "application": application}
     if application and application.state == State.RETURNED:
-        context["message"] = application.messages.last()
+        context["message"] = selectors.last_return(application)
     return render(request, "access_requests/questions.html", context, status=status)
 
 
@@ -190,36 +196,85 @@ def _licence_context(family: Family, form: LicenceForm) -> dict[str, Any]:
 @require_GET
 def application(request: HttpRequest, pk: int) -> HttpResponse:
     """Where an application stands, and what happens next."""
+    return _application_page(request, pk)
+
+
+def _application_page(
+    request: HttpRequest, pk: int, *, typed: dict[str, str] | None = None, status: int = 200
+) -> HttpResponse:
     account = person(request)
     found = selectors.application_for(account, pk)
     state = State(found.state)
     role = selectors.role_in(account, found)
     on_the_table = selectors.answers_on_the_table(found).answers
+    may = actions_for(state, role)
+    again_from = selectors.apply_again_from(found.applicant, found.family)
     context = {
         "application": found,
         "tag": words.TAGS[state],
         "next": words.NEXT[state],
         "is_own": role == Role.APPLICANT,
-        "may_withdraw": Action.WITHDRAW in actions_for(state, role),
-        "may_edit": Action.SAVE in actions_for(state, role),
-        "may_apply_again": role == Role.APPLICANT and state in (State.REFUSED, State.WITHDRAWN),
+        "may_withdraw": Action.WITHDRAW in may,
+        "may_edit": Action.SAVE in may,
+        "may_write": Action.WRITE in may and role == Role.APPLICANT,
+        "may_appeal": Action.APPEAL in may and found.appealed_at is None,
+        "may_apply_again": role == Role.APPLICANT
+        and state in (State.REFUSED, State.WITHDRAWN)
+        and again_from is None,
+        "again_from": again_from if state == State.REFUSED else None,
+        "typed": typed or {},
         "timeline": words.timeline(found),
         "position": selectors.queue_position(found),
         "median_days": selectors.median_days_to_decision(),
         "answers": words.answered(found, found.answers if role == Role.APPLICANT else on_the_table),
-        "thread": found.messages.all(),
+        "thread": found.messages.select_related("author"),
         "grants": [selectors.standing_of(grant) for grant in selectors.grants_from(found)],
     }
-    return render(request, "access_requests/application.html", context)
+    return render(request, "access_requests/application.html", context, status=status)
+
+
+@login_required
+@require_POST
+def write(request: HttpRequest, pk: int) -> HttpResponse:
+    """A message to the reviewers."""
+    body = request.POST.get("body", "")
+    try:
+        services.write(_own(request, pk).pk, actor=person(request), body=body)
+    except Refusal as refusal:
+        return _not_done(request, pk, refusal, body=body)
+    messages.success(request, "Sent to the reviewers.")
+    return redirect(f"{reverse('access_requests:application', args=[pk])}#messages")
+
+
+@login_required
+@require_POST
+def appeal(request: HttpRequest, pk: int) -> HttpResponse:
+    """The one appeal against a refusal."""
+    text = request.POST.get("appeal", "")
+    try:
+        found = services.appeal(_own(request, pk).pk, actor=person(request), text=text)
+    except Refusal as refusal:
+        return _not_done(request, pk, refusal, appeal=text)
+    messages.success(request, "Your appeal arrived; somebody else decides on it.")
+    return redirect(found)
+
+
+def _not_done(request: HttpRequest, pk: int, refusal: Refusal, **typed: str) -> HttpResponse:
+    """The page again, with what was typed."""
+    messages.error(request, f"{refusal.detail} {refusal.way_out}")
+    return _application_page(request, pk, typed=typed, status=refusal.status)
 
 
 @login_required
 @require_POST
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     found = services.withdraw(_own(request, pk).pk, actor=person(request))
-    messages.success(
-        request, f"{found.reference} is withdrawn. You can start a new one at any time."
+    told = (
+        f"The appeal for {found.reference} is withdrawn. The refusal stands."
+        if found.state == State.REFUSED
+        else f"{found.reference} is withdrawn. You can start a new one at any time."
     )
+    messages.success(request, told)
     return redirect(found)
 
 

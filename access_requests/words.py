@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from access_requests.models import Application, Grant, State
 from access_requests.questions import Question, shown
+from access_requests.workflow import APPEAL_STATES
 from portal.audit.models import Event, Verb
 from portal.refusals import Code
 
@@ -19,6 +20,8 @@ NEXT: Mapping[State, str] = {
     State.IN_REVIEW: f"A reviewer is reading it. {_YOU_ARE_TOLD}",
     State.APPROVED: "Open a release below: its page has your next step.",
     State.REFUSED: "If you can answer the reason, apply again: it says what is needed.",
+    State.APPEALED: f"Somebody else than the first decider takes it next. {_YOU_ARE_TOLD}",
+    State.IN_APPEAL: f"Somebody else than the first decider is reading it. {_YOU_ARE_TOLD}",
     State.WITHDRAWN: "You took it back. You can start a new one at any time.",
 }
 TAGS: Mapping[State, str] = {
@@ -29,6 +32,8 @@ TAGS: Mapping[State, str] = {
     State.APPROVED: "ok",
     State.REFUSED: "bad",
     State.WITHDRAWN: "muted",
+    State.APPEALED: "accent",
+    State.IN_APPEAL: "accent",
 }
 # The applicant's words. Denied attempts of others are the auditors' matter and left out.
 LINES: Mapping[str, str] = {
@@ -40,6 +45,9 @@ LINES: Mapping[str, str] = {
     Verb.APPLICATION_APPROVED: "It was approved.",
     Verb.APPLICATION_REFUSED: "It was refused.",
     Verb.APPLICATION_WITHDRAWN: "You withdrew it.",
+    Verb.APPLICATION_APPEALED: "You appealed; somebody else decides.",
+    Verb.APPLICATION_ASSIGNED: "It was given to a reviewer.",
+    Verb.APPLICATION_ENDORSED: "It went on to a second reviewer.",
     Verb.GRANT_REVOKED: "A grant was revoked.",
     Verb.GRANT_SUSPENDED: "A grant was suspended.",
     Verb.GRANT_REINSTATED: "A grant was reinstated.",
@@ -55,6 +63,16 @@ DONE: Mapping[str, str] = {
     Verb.APPLICATION_APPROVED: "Approved",
     Verb.APPLICATION_REFUSED: "Refused",
     Verb.APPLICATION_WITHDRAWN: "Withdrawn by the applicant",
+    Verb.APPLICATION_ENDORSED: "Approved, the first of two",
+    Verb.APPLICATION_APPEALED: "Appealed against by the applicant",
+    Verb.APPLICATION_MESSAGED: "Message written",
+    Verb.APPLICATION_NOTED: "Internal note written",
+    Verb.APPLICATION_ASSIGNED: "Assigned",
+    Verb.APPLICATION_RECUSED: "Conflict of interest declared",
+    Verb.APPLICATION_REMINDED: "Reminder sent",
+    Verb.OPINION_ASKED: "Colleague asked",
+    Verb.OPINION_GIVEN: "Colleague answered",
+    Verb.BLOCK_CHANGED: "Block list changed",
     Verb.APPLICATION_DENIED: "Tried what is not allowed",
     Verb.MEMBER_INVITED: "Co-applicant invited",
     Verb.MEMBER_JOINED: "Co-applicant joined",
@@ -129,6 +147,8 @@ def timeline(application: Application) -> list[Line]:
         text = LINES.get(event.verb)
         if event.verb == Verb.APPLICATION_SUBMITTED and event.data.get("again"):
             text = "You corrected it and submitted again."
+        if event.verb == Verb.APPLICATION_WITHDRAWN and event.data.get("was") in APPEAL_STATES:
+            text = "You withdrew the appeal; the refusal stands."
         if text:
             lines.append(Line(event.at, text))
     return lines

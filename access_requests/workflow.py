@@ -15,10 +15,15 @@ class State(models.TextChoices):
     APPROVED = "approved", "Approved"
     REFUSED = "refused", "Refused"
     WITHDRAWN = "withdrawn", "Withdrawn"
+    APPEALED = "appealed", "Appeal waiting for another reviewer"
+    IN_APPEAL = "in_appeal", "Appeal in review"
 
 
-OPEN_STATES = frozenset({State.DRAFT, State.SUBMITTED, State.RETURNED, State.IN_REVIEW})
-QUEUE_STATES = frozenset({State.SUBMITTED, State.IN_REVIEW})
+APPEAL_STATES = frozenset({State.APPEALED, State.IN_APPEAL})
+UNCLAIMED_STATES = frozenset({State.SUBMITTED, State.APPEALED})
+QUEUE_STATES = frozenset({State.SUBMITTED, State.IN_REVIEW}) | APPEAL_STATES
+OPEN_STATES = frozenset({State.DRAFT, State.RETURNED}) | QUEUE_STATES
+DECIDED_STATES = frozenset({State.APPROVED, State.REFUSED})
 EDITABLE_STATES = frozenset({State.DRAFT, State.RETURNED})
 
 
@@ -31,6 +36,12 @@ class Action(StrEnum):
     RETURN = "return"  # for correction
     APPROVE = "approve"
     REFUSE = "refuse"
+    ENDORSE = "endorse"  # the first of two approvals
+    APPEAL = "appeal"  # against a refusal, once
+    WRITE = "write"  # a message to the other side
+    ASSIGN = "assign"  # the claim to a named reviewer
+    ASK = "ask"  # a colleague for a review or a second decision
+    RECUSE = "recuse"  # for a conflict of interest
 
 
 class Role(StrEnum):
@@ -40,6 +51,7 @@ class Role(StrEnum):
     CLAIMANT = "claimant"  # the reviewer who claimed it
     REVIEWER = "reviewer"  # another reviewer
     MANAGER = "manager"  # another manager
+    BARRED = "barred"  # a reviewer with a conflict of interest, or where another has to decide
     STRANGER = "stranger"
 
 
@@ -59,6 +71,8 @@ APPLICANT = frozenset({Role.APPLICANT})
 CLAIMANT = frozenset({Role.CLAIMANT})
 CLAIMANT_OR_MANAGER = frozenset({Role.CLAIMANT, Role.MANAGER})
 ANY_REVIEWER = frozenset({Role.REVIEWER, Role.MANAGER})
+THE_DESK = ANY_REVIEWER | CLAIMANT
+MANAGER = frozenset({Role.MANAGER})
 
 TRANSITIONS: Mapping[tuple[State, Action], Transition] = {
     (State.DRAFT, Action.SAVE): Transition(State.DRAFT, APPLICANT),
@@ -76,6 +90,33 @@ TRANSITIONS: Mapping[tuple[State, Action], Transition] = {
     (State.RETURNED, Action.SUBMIT): Transition(State.IN_REVIEW, APPLICANT, State.SUBMITTED),
     (State.RETURNED, Action.WITHDRAW): Transition(State.WITHDRAWN, APPLICANT),
     (State.RETURNED, Action.RELEASE): Transition(State.RETURNED, CLAIMANT_OR_MANAGER),
+    # Two approvals: the first sends it back to the queue, where its giver cannot take it again.
+    (State.IN_REVIEW, Action.ENDORSE): Transition(State.SUBMITTED, CLAIMANT),
+    (State.IN_APPEAL, Action.ENDORSE): Transition(State.APPEALED, CLAIMANT),
+    # One appeal, decided by somebody else; taken back, the refusal stands.
+    (State.REFUSED, Action.APPEAL): Transition(State.APPEALED, APPLICANT),
+    (State.APPEALED, Action.WITHDRAW): Transition(State.REFUSED, APPLICANT),
+    (State.APPEALED, Action.CLAIM): Transition(State.IN_APPEAL, ANY_REVIEWER),
+    (State.IN_APPEAL, Action.WITHDRAW): Transition(State.REFUSED, APPLICANT),
+    (State.IN_APPEAL, Action.RELEASE): Transition(State.APPEALED, CLAIMANT_OR_MANAGER),
+    (State.IN_APPEAL, Action.APPROVE): Transition(State.APPROVED, CLAIMANT),
+    (State.IN_APPEAL, Action.REFUSE): Transition(State.REFUSED, CLAIMANT),
+    # Assigning is claiming for somebody else: managers, and whoever hands their own claim on.
+    (State.SUBMITTED, Action.ASSIGN): Transition(State.IN_REVIEW, MANAGER),
+    (State.APPEALED, Action.ASSIGN): Transition(State.IN_APPEAL, MANAGER),
+    (State.IN_REVIEW, Action.ASSIGN): Transition(State.IN_REVIEW, CLAIMANT_OR_MANAGER),
+    (State.IN_APPEAL, Action.ASSIGN): Transition(State.IN_APPEAL, CLAIMANT_OR_MANAGER),
+    (State.IN_REVIEW, Action.ASK): Transition(State.IN_REVIEW, CLAIMANT),
+    (State.IN_APPEAL, Action.ASK): Transition(State.IN_APPEAL, CLAIMANT),
+    # Whatever its state, these two leave it as it is.
+    **{
+        (state, Action.WRITE): Transition(state, APPLICANT | THE_DESK)
+        for state in (State.RETURNED, *sorted(QUEUE_STATES))
+    },
+    **{
+        (state, Action.RECUSE): Transition(state, THE_DESK)
+        for state in (State.RETURNED, *sorted(QUEUE_STATES))
+    },
 }
 TERMINAL = frozenset(State) - {state for state, _ in TRANSITIONS}
 

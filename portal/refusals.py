@@ -29,6 +29,8 @@ class Code(StrEnum):
     INVALID = "invalid"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     TOO_LONG = "too_long"
+    TOO_EARLY = "too_early"
+    BLOCKED = "blocked"
     UNAVAILABLE = "unavailable"
 
 
@@ -64,6 +66,8 @@ TITLE = {
     Code.INVALID: "That input does not fit",
     Code.RANGE_NOT_SATISFIABLE: "That range is not in the file",
     Code.TOO_LONG: "Too long",
+    Code.TOO_EARLY: "Not yet",
+    Code.BLOCKED: "Closed to you",
     Code.UNAVAILABLE: "Not available right now",
 }
 

@@ -87,6 +87,33 @@ UNFOLD: dict[str, Any] = {
                         "admin:access_requests_renewal_changelist",
                         "reviewer",
                     ),
+                    _link("Fairness", "balance", "admin:access_requests_fairness", "manager"),
+                ],
+            },
+            {
+                "title": "How decisions are made",
+                "items": [
+                    _link(
+                        "Decision policies",
+                        "rule",
+                        "admin:access_requests_decisionpolicy_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Reasons",
+                        "short_text",
+                        "admin:access_requests_reasontemplate_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Targets",
+                        "timer",
+                        "admin:access_requests_reviewtarget_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Block list", "block", "admin:access_requests_block_changelist", "manager"
+                    ),
                 ],
             },
             {

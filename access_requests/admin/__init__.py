@@ -7,7 +7,17 @@ from access_requests.admin import (
     forms,
     grants,
     licences,
+    policy,
     renewals,
 )
 
-__all__ = ["acceptances", "applications", "coapplicants", "forms", "grants", "licences", "renewals"]
+__all__ = [
+    "acceptances",
+    "applications",
+    "coapplicants",
+    "forms",
+    "grants",
+    "licences",
+    "policy",
+    "renewals",
+]

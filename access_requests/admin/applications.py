@@ -1,88 +1,59 @@
 """The queue, and the page on which an application is reviewed."""
 
-from datetime import UTC, datetime, time
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
-from unfold.decorators import display
+from django.views.decorators.http import require_GET, require_POST
+from unfold.decorators import action, display
 
 from access_requests import evidence, selectors, services, words
+from access_requests.admin import fairness
+from access_requests.admin import review_forms as fill_in
 from access_requests.admin.desk import Desk, reviewer
-from access_requests.admin.filters import AgeFilter, CategoryFilter, ClaimFilter, StateFilter
-from access_requests.forms import ReleaseChoices
-from access_requests.models import Application, State, Tier
-from access_requests.services.reviewing import DEFAULT_GRANT
-from access_requests.workflow import Action, Role, actions_for
+from access_requests.admin.filters import (
+    AgeFilter,
+    CategoryFilter,
+    ClaimFilter,
+    StateFilter,
+    TabFilter,
+)
+from access_requests.models import Application, SavedFilter, State
+from access_requests.workflow import THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
-from portal.catalog.models import Release
+from portal.accounts.roles import is_manager
 
-
-class ReturnForm(forms.Form):
-    message = forms.CharField(
-        label="What has to be mended",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        max_length=4000,
-        help_text="Told to the applicant. You keep the claim, and see afterwards what changed.",
-    )
-
-
-class RefuseForm(forms.Form):
-    reason = forms.CharField(
-        label="Reason",
-        widget=forms.Textarea(attrs={"rows": 4}),
-        max_length=4000,
-        help_text="Told to the applicant: what a new application would need.",
-    )
-
-
-class ApproveForm(forms.Form):
-    releases = ReleaseChoices(
-        queryset=Release.objects.none(), widget=forms.CheckboxSelectMultiple, label="Releases"
-    )
-    tier = forms.ChoiceField(choices=Tier.choices, initial=Tier.WEIGHTS, label="Covers")
-    ends_at = forms.DateField(
-        label="Until (end of the day, UTC)",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-    reason = forms.CharField(
-        label="A word to the applicant",
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        max_length=4000,
-    )
-
-    def __init__(self, application: Application, data: Any = None) -> None:
-        open_ones = application.releases.exclude(status=Release.Status.WITHDRAWN)
-        end = (timezone.now() + DEFAULT_GRANT).date()
-        super().__init__(data, initial={"releases": open_ones, "ends_at": end})
-        field = self.fields["releases"]
-        assert isinstance(field, ReleaseChoices)
-        field.queryset = open_ones
-
-    def terms(self) -> dict[str, Any]:
-        """As `services.decide` takes them."""
-        given = self.cleaned_data
-        end = datetime.combine(given["ends_at"], time(23, 59, 59), tzinfo=UTC)
-        return {
-            "releases": given["releases"],
-            "tier": Tier(given["tier"]),
-            "ends_at": end,
-            "reason": given["reason"],
-        }
-
-
+Given = dict[str, Any]
 TOLD = {
     Action.CLAIM: "It is yours to review.",
     Action.RELEASE: "It is back in the queue.",
     Action.RETURN: "Returned; the applicant is told by mail.",
     Action.APPROVE: "Approved; the grants are open, and the applicant is told by mail.",
     Action.REFUSE: "Refused; the applicant is told by mail, with the reason.",
+    Action.WRITE: "Sent; the applicant is told by mail.",
+    Action.ASSIGN: "Assigned; the colleague is told by mail.",
+    Action.ASK: "Asked; the colleague is told by mail.",
+    Action.RECUSE: "Noted: you act on it no more.",
+    "note": "The note is kept, for reviewers alone.",
+    "advise": "Your advice is kept; who asked for it is told by mail.",
+}
+ENDORSED = "Approved by you. A second person has to approve before any grant opens."
+FORMS: dict[str, Callable[[Application, Any], forms.Form]] = {
+    Action.RETURN: lambda _, data: fill_in.ReturnForm(data),
+    Action.WRITE: lambda _, data: fill_in.MessageForm(data),
+    Action.RECUSE: lambda _, data: fill_in.RecuseForm(data),
+    "note": lambda _, data: fill_in.NoteForm(data),
+    "advise": lambda _, data: fill_in.AdviseForm(data),
+    Action.REFUSE: fill_in.RefuseForm,
+    Action.APPROVE: fill_in.ApproveForm,
+    Action.ASSIGN: fill_in.ColleagueForm,
+    Action.ASK: fill_in.AskForm,
 }
 
 
@@ -91,7 +62,9 @@ class ApplicationAdmin(Desk):
     page_template = "access_requests/review/application.html"
     list_display = ("row", "applicant_shown", "asked", "state_shown", "age", "claimed_by")
     list_display_links = ("row",)
-    list_filter = (StateFilter, "family", CategoryFilter, ClaimFilter, AgeFilter)
+    list_filter = (TabFilter, StateFilter, "family", CategoryFilter, ClaimFilter, AgeFilter)
+    list_before_template = "access_requests/review/tabs.html"
+    actions = ("share_out", "remind")
     list_per_page = 50
     search_fields = ("applicant__name", "applicant__email", "search_text")
     search_help_text = "Name, e-mail, institution, or a word of the answers"
@@ -125,9 +98,72 @@ class ApplicationAdmin(Desk):
     def state_shown(self, obj: Application) -> str:
         return str(obj.get_state_display())
 
-    @display(description="Waits", ordering="submitted_at")
-    def age(self, obj: Application) -> str:
-        return age_in_words(obj)
+    @display(
+        description="Waits",
+        ordering="submitted_at",
+        label={"ok": "success", "soon": "warning", "over": "danger", "": ""},
+    )
+    def age(self, obj: Application) -> tuple[str, str]:
+        waits = selectors.age_of(obj)
+        return (waits.level, waits.words) if waits else ("", age_in_words(obj))
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Bulk acts are for managers; deciding is never one of them."""
+        return super().get_actions(request) if is_manager(request.user) else {}
+
+    @action(description="Share out by load: each unclaimed one to who has the fewest")
+    def share_out(self, request: HttpRequest, queryset: "QuerySet[Application]") -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        done = services.share_out(ids, actor=reviewer(request))
+        left = len(ids) - len(done)
+        told = f"{len(done)} assigned; the reviewers are told by mail."
+        messages.success(request, told + (f" {left} passed over: claimed already." if left else ""))
+
+    @action(description="Remind by mail whoever each one waits for")
+    def remind(self, request: HttpRequest, queryset: "QuerySet[Application]") -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        sent = services.remind(ids, actor=reviewer(request))
+        messages.success(request, f"{sent} reminded.")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            return super().changelist_view(request, extra_context)
+        person = reviewer(request)
+        counts = selectors.tab_counts(person)
+        chosen = request.GET.get("tab") or ("" if request.GET.get("state") else "queue")
+        context = {
+            "tabs": [
+                {"key": key, "label": label, "count": counts[key], "is_here": key == chosen}
+                for key, label in selectors.TABS.items()
+            ],
+            "saved_filters": person.saved_filters.all(),
+            "query": request.GET.urlencode(),
+        }
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def to_next(self, request: HttpRequest, pk: int = 0) -> HttpResponse:
+        """The next application to review, after the one on screen."""
+        here = selectors.submitted().filter(pk=pk).first()
+        found = selectors.next_for(reviewer(request), here)
+        if found is None:
+            messages.info(request, "Nothing else waits for you.")
+            return redirect("admin:access_requests_application_changelist")
+        return redirect(self.url_of(found))
+
+    def save_filter(self, request: HttpRequest) -> HttpResponse:
+        """Keep the list's address under a name, or forget that name."""
+        query, name = request.POST.get("query", "")[:500], request.POST.get("name", "").strip()[:40]
+        mine = SavedFilter.objects.filter(owner=reviewer(request), name=name)
+        if "forget" in request.POST:
+            mine.delete()
+        elif name:
+            SavedFilter.objects.update_or_create(
+                owner=reviewer(request), name=name, defaults={"query": query}
+            )
+        else:
+            messages.error(request, "Give the filter a name, so that you find it again.")
+        here = reverse("admin:access_requests_application_changelist")
+        return redirect(f"{here}?{query}")
 
     def get_urls(self) -> list[URLPattern]:
         act = path(
@@ -135,53 +171,90 @@ class ApplicationAdmin(Desk):
             self.admin_site.admin_view(require_POST(self.act)),
             name="access_requests_application_act",
         )
-        return [act, *super().get_urls()]
+        view = self.admin_site.admin_view
+        more = [
+            path("next/", view(require_GET(self.to_next)), name="access_requests_next"),
+            path("<int:pk>/next/", view(require_GET(self.to_next)), name="access_requests_next"),
+            path(
+                "filters/", view(require_POST(self.save_filter)), name="access_requests_save_filter"
+            ),
+            path(
+                "fairness/",
+                view(require_GET(fairness.page_of(self.admin_site))),
+                name="access_requests_fairness",
+            ),
+        ]
+        return [act, *more, *super().get_urls()]
 
     def form_for(self, action: str, obj: Application, data: Any) -> forms.Form:
-        match action:
-            case Action.RETURN:
-                return ReturnForm(data)
-            case Action.REFUSE:
-                return RefuseForm(data)
-            case Action.APPROVE:
-                return ApproveForm(obj, data)
-        return forms.Form(data or {})
+        make = FORMS.get(action)
+        form = make(obj, data) if make else forms.Form(data or {})
+        form.auto_id = f"id_{action}_%s"  # several forms on one page share field names
+        return form
 
     def perform(self, action: str, obj: Application, form: forms.Form, actor: Account) -> str:
-        given = form.cleaned_data
+        told = self._decide(action, obj, form, actor)
+        if told is None and not self._do(action, obj.pk, form.cleaned_data, actor):
+            raise services.unknown_action(action)
+        return told or TOLD[action]
+
+    def _decide(
+        self, action: str, obj: Application, form: forms.Form, actor: Account
+    ) -> str | None:
+        match form:
+            case fill_in.ApproveForm():
+                done = services.decide(obj.pk, actor=actor, approve=True, **form.terms())
+                return TOLD[Action.APPROVE] if done.state == State.APPROVED else ENDORSED
+            case fill_in.RefuseForm():
+                services.decide(obj.pk, actor=actor, approve=False, **form.terms())
+                return TOLD[Action.REFUSE]
+        return None
+
+    def _do(self, action: str, pk: int, given: Given, actor: Account) -> bool:
         match action:
             case Action.CLAIM:
-                services.claim(obj.pk, actor=actor)
+                services.claim(pk, actor=actor)
             case Action.RELEASE:
-                services.release(obj.pk, actor=actor)
+                services.release(pk, actor=actor)
             case Action.RETURN:
-                services.return_for_correction(obj.pk, actor=actor, message=given["message"])
-            case Action.REFUSE:
-                services.decide(obj.pk, actor=actor, approve=False, reason=given["reason"])
-            case Action.APPROVE:
-                assert isinstance(form, ApproveForm)
-                services.decide(obj.pk, actor=actor, approve=True, **form.terms())
+                services.return_for_correction(pk, actor=actor, **given)
+            case Action.WRITE:
+                services.write(pk, actor=actor, **given)
+            case Action.ASSIGN:
+                services.assign(pk, actor=actor, **given)
+            case Action.ASK:
+                services.ask(pk, actor=actor, **given)
+            case Action.RECUSE:
+                services.recuse(pk, actor=actor, **given)
+            case "note":
+                services.note(pk, actor=actor, body=given["note"])
+            case "advise":
+                services.advise(pk, actor=actor, **given)
             case _:
-                raise services.unknown_action(action)
-        return TOLD[Action(action)]
+                return False
+        return True
 
     def page_context(
         self, request: HttpRequest, obj: Application, bound: dict[str, forms.Form]
     ) -> dict[str, Any]:
-        role = selectors.role_in(reviewer(request), obj)
-        may = actions_for(State(obj.state), role)
+        person = reviewer(request)
+        role = selectors.role_in(person, obj)
+        may = self._may(person, obj, role)
         shown = selectors.answers_on_the_table(obj)
         is_own = role == Role.APPLICANT
         return {
             "application": obj,
             "age": age_in_words(obj),
+            "waits": selectors.age_of(obj),
             "is_own": is_own,
-            "may": {str(action): True for action in may if action in TOLD},
+            "barred": selectors.why_barred(person, obj) if role == Role.BARRED else "",
+            "may": dict.fromkeys(may, True),
             "forms": {
-                str(action): bound.get(str(action)) or self.form_for(str(action), obj, None)
-                for action in (Action.RETURN, Action.APPROVE, Action.REFUSE)
+                action: bound.get(action) or self.form_for(action, obj, None)
+                for action in may
+                if action in FORMS
             },
-            "typed": _typed_in_vain(bound, {str(action) for action in may}),
+            "typed": _typed_in_vain(bound, may),
             "answers": words.answered(obj, shown.answers, shown.before),
             "corrected": shown.before is not None,
             # Reviewers apply too; then they see no more of their case than other applicants do.
@@ -196,7 +269,31 @@ class ApplicationAdmin(Desk):
             "others": selectors.applications_of(obj.applicant)
             .exclude(pk=obj.pk)
             .exclude(submitted_at=None),
+            **(_inside(person, obj) if role in THE_DESK else {}),
         }
+
+    def _may(self, person: Account, obj: Application, role: Role) -> set[str]:
+        """The acts that the page offers; the services ask again."""
+        may = {str(action) for action in actions_for(State(obj.state), role)} & {
+            str(action) for action in TOLD
+        }
+        if role in THE_DESK:
+            may.add("note")
+        if selectors.opinion_asked_of(person, obj):
+            may.add("advise")
+        return may
+
+
+def _inside(person: Account, application: Application) -> dict[str, Any]:
+    """What those who review it see, and neither the applicant nor who is barred."""
+    return {
+        "notes": application.notes.select_related("author"),
+        "opinions": application.opinions.select_related("reviewer", "asked_by"),
+        "recusals": application.recusals.select_related("reviewer"),
+        "approvals_needed": selectors.approvals_needed(application, application.releases.all()),
+        "first_approval": selectors.endorsements(application).last(),
+        "asked_of_me": selectors.opinion_asked_of(person, application),
+    }
 
 
 def _kept_evidence(application: Application) -> list[dict[str, str]]:
@@ -211,7 +308,8 @@ def _typed_in_vain(bound: dict[str, forms.Form], may: set[str]) -> str:
     """The text of an act that is not possible any more, so that it can be copied."""
     lost = [form for action, form in bound.items() if action not in may]
     data = lost[0].data if lost else {}
-    return str(data.get("reason") or data.get("message") or "")
+    texts = ("reason", "message", "body", "note", "answer", "question")
+    return next((str(data[name]) for name in texts if data.get(name)), "")
 
 
 def age_in_words(application: Application) -> str:

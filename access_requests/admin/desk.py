@@ -29,7 +29,7 @@ class Desk(ModelAdmin):
     """
 
     page_template: str
-    actions = None
+    actions: Any = None
     show_full_result_count = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:

@@ -10,31 +10,52 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from access_requests.models import QUEUE_STATES, Application, State
+from access_requests import selectors
+from access_requests.admin.desk import reviewer
+from access_requests.models import Application, State
 from portal.accounts.models import Affiliation
 
 Choices = Iterable[tuple[str, str]]
 
 
-class StateFilter(SimpleListFilter):
-    """The queue when nothing else is chosen."""
+class TabFilter(SimpleListFilter):
+    """The tabs above the list set it; a chosen state stands in for it."""
 
+    title = "tab"
+    parameter_name = "tab"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        return list(selectors.TABS.items())
+
+    def choices(self, changelist: ChangeList) -> Any:
+        return list(super().choices(changelist))[1:]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
+        tab = self.value()
+        if tab is None:
+            tab = None if request.GET.get("state") else "queue"
+        if tab is None:
+            return queryset
+        if tab not in selectors.TABS:
+            return queryset.none()
+        return selectors.in_tab(queryset, tab, reviewer(request))
+
+
+class StateFilter(SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
         seen = [state for state in State if state != State.DRAFT]
-        return [("all", "All"), *((state.value, state.label) for state in seen)]
+        return [("all", "All, decided too"), *((state.value, state.label) for state in seen)]
 
     def choices(self, changelist: ChangeList) -> Any:
         first, *others = super().choices(changelist)
-        return [{**first, "display": "The queue"}, *others]
+        return [{**first, "display": "As the tab says"}, *others]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Application]") -> Any:
         match self.value():
-            case None:
-                return queryset.filter(state__in=QUEUE_STATES)
-            case "all":
+            case None | "all":
                 return queryset
             case state if state in State.values:
                 return queryset.filter(state=state)

@@ -1,5 +1,7 @@
 """An application and what gathers around it: reviews, messages, licence acceptances."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -62,6 +64,11 @@ class Application(models.Model):
     )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_reason = models.TextField(blank=True)
+    apply_again_from = models.DateTimeField(
+        null=True, blank=True, help_text="After a refusal: no new application before it."
+    )
+    appeal = models.TextField(blank=True, help_text="Why the applicant asks another reviewer.")
+    appealed_at = models.DateTimeField(null=True, blank=True, help_text="Once; null: never.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     submitted_at = models.DateTimeField(
@@ -87,6 +94,11 @@ class Application(models.Model):
         return reverse("access_requests:application", args=[self.pk])
 
     @property
+    def waits_since(self) -> datetime | None:
+        """From when its age counts: the appeal, or the first submission."""
+        return self.appealed_at or self.submitted_at
+
+    @property
     def reference(self) -> str:
         """What people quote in mails."""
         return f"WB-{self.pk:06d}"
@@ -102,6 +114,9 @@ class Review(models.Model):
         APPROVED = "approved", "approved"
         REFUSED = "refused", "refused"
         WITHDRAWN = "withdrawn", "withdrawn by the applicant"
+        ENDORSED = "endorsed", "approved, and waiting for a second approval"
+        HANDED_ON = "handed_on", "handed to another reviewer"
+        RECUSED = "recused", "given up for a conflict of interest"
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="reviews")
@@ -112,6 +127,10 @@ class Review(models.Model):
     evidence = models.JSONField(
         default=list, help_text="The evidence that was on screen at the decision."
     )
+    checklist = models.JSONField(
+        default=list, help_text="The checklist at the decision: a list of {item, ticked}."
+    )
+    terms = models.JSONField(default=dict, help_text="What a first of two approvals was given for.")
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -122,11 +141,16 @@ class Review(models.Model):
 
 
 class Message(models.Model):
-    """A line from one side to the other, on the application; a return for correction is one."""
+    """A line from one side to the other, on the application; a return for correction is one.
+
+    What reviewers write among themselves is a `Note`: another table, so that no page, mail or
+    answer that lists messages can show one by mistake.
+    """
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="messages")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     body = models.TextField()
+    is_return = models.BooleanField(default=False)
     answers_before = models.JSONField(
         default=dict, help_text="The answers when it was returned, to show afterwards what changed."
     )

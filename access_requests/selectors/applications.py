@@ -10,9 +10,10 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
-from access_requests.models import Application, Form
+from access_requests.models import Application, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
+from access_requests.selectors.policy import why_barred
 from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -31,6 +32,8 @@ def role_in(account: Account, application: Application) -> Role:
         return Role.STRANGER
     if is_in(account, application):  # a co-applicant reviews it no more than the applicant does
         return Role.STRANGER
+    if why_barred(account, application):
+        return Role.BARRED
     if application.claimed_by_id == account.pk:
         return Role.CLAIMANT
     return Role.MANAGER if roles.is_manager(account) else Role.REVIEWER
@@ -40,7 +43,13 @@ def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]"
     """With what every page and every answer of the API shows."""
     releases = Prefetch("releases", queryset=Release.objects.select_related("family"))
     return applications.select_related(
-        "applicant", "family", "family__licence", "form", "claimed_by", "decided_by"
+        "applicant",
+        "family",
+        "family__licence",
+        "family__review_target",
+        "form",
+        "claimed_by",
+        "decided_by",
     ).prefetch_related(releases)
 
 
@@ -79,8 +88,13 @@ class OnTheTable:
     before: Mapping[str, Any] | None  # as they were when returned, once they came back corrected
 
 
+def last_return(application: Application) -> Message | None:
+    """The last return for correction: what to mend, and the answers as they were."""
+    return application.messages.filter(is_return=True).last()
+
+
 def answers_on_the_table(application: Application) -> OnTheTable:
-    returned = application.messages.last()
+    returned = last_return(application)
     if returned is None:
         return OnTheTable(application.answers, None)
     if application.state in EDITABLE_STATES:
@@ -93,9 +107,16 @@ def open_application(account: Account, family: Family) -> Application | None:
     return account.applications.filter(family=family, state__in=OPEN_STATES).first()
 
 
-def review_queue() -> "QuerySet[Application]":
-    """What waits for a decision, oldest first."""
-    return submitted().filter(state__in=QUEUE_STATES).order_by("submitted_at", "id")
+def answers_refused(account: Account, family: Family) -> dict[str, Any]:
+    """The answers of the last application, where it was refused: a new one begins with them."""
+    last = account.applications.filter(family=family).first()
+    return last.answers if last and last.state == State.REFUSED else {}
+
+
+def review_queue(account: Account) -> "QuerySet[Application]":
+    """What waits for a decision, oldest first; without what this person is recused from."""
+    waiting = submitted().filter(state__in=QUEUE_STATES).exclude(recusals__reviewer=account)
+    return waiting.order_by("submitted_at", "id")
 
 
 def queue_position(application: Application) -> int | None:

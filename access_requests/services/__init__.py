@@ -1,7 +1,10 @@
 """The only writers of applications, grants and forms. One act, one function, one transaction."""
 
 from access_requests.services.acts import unknown_action
+from access_requests.services.appeals import appeal
 from access_requests.services.applying import save_draft, start, submit, withdraw
+from access_requests.services.assigning import advise, ask, assign, recuse, remind, share_out
+from access_requests.services.blocks import block, change_block
 from access_requests.services.coapplicants import (
     admit,
     decline,
@@ -11,6 +14,7 @@ from access_requests.services.coapplicants import (
     join,
     remove,
 )
+from access_requests.services.conversation import note, write
 from access_requests.services.granting import (
     accept_licence,
     expire_grants,
@@ -32,8 +36,14 @@ from access_requests.services.reviewing import claim, decide, release, return_fo
 __all__ = [
     "accept_licence",
     "admit",
+    "advise",
+    "appeal",
     "approve_renewal",
+    "ask",
     "ask_renewal",
+    "assign",
+    "block",
+    "change_block",
     "change_form",
     "claim",
     "close_out",
@@ -46,18 +56,23 @@ __all__ = [
     "invited",
     "join",
     "make_form",
+    "note",
     "publish_version",
+    "recuse",
     "refuse_renewal",
     "reinstate",
     "release",
+    "remind",
     "remind_holders",
     "remove",
     "return_for_correction",
     "revoke",
     "save_draft",
+    "share_out",
     "start",
     "submit",
     "suspend",
     "unknown_action",
     "withdraw",
+    "write",
 ]

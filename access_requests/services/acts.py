@@ -7,7 +7,7 @@ from django.db import models, transaction
 
 from access_requests import workflow
 from access_requests.models import Application, Grant, State
-from access_requests.selectors import role_in
+from access_requests.selectors import role_in, why_barred
 from access_requests.workflow import Action, GrantAction, Role
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -15,7 +15,7 @@ from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.refusals import Code, Refusal
 
-FOR_APPLICANTS = frozenset({Action.SAVE, Action.SUBMIT, Action.WITHDRAW})
+FOR_APPLICANTS = frozenset({Action.SAVE, Action.SUBMIT, Action.WITHDRAW, Action.APPEAL})
 
 
 class Denial(Refusal):
@@ -90,6 +90,8 @@ def _wrong_role(application: Application, action: Action, role: Role, actor: Acc
             "Leave it to another reviewer.",
             url=application.get_absolute_url(),
         )
+    if role == Role.BARRED and (why := why_barred(actor, application)):
+        return Denial(Code.NOT_ALLOWED, why, "Leave it to another reviewer.")
     holder = application.claimed_by
     if holder and holder != actor and action not in FOR_APPLICANTS:
         return Denial(
@@ -97,6 +99,12 @@ def _wrong_role(application: Application, action: Action, role: Role, actor: Acc
             f"{holder} claimed this application and reviews it.",
             f"Leave it to {holder}, or ask them or a manager to give it back.",
             since=application.claimed_at,
+        )
+    if action == Action.ASSIGN:
+        return Denial(
+            Code.NOT_ALLOWED,
+            "Managers assign what nobody holds; who holds a claim may hand it on.",
+            "Claim it, or ask a manager.",
         )
     return Denial(
         Code.NOT_ALLOWED,
@@ -108,7 +116,7 @@ def _wrong_role(application: Application, action: Action, role: Role, actor: Acc
 def _wrong_state(application: Application, action: Action, actor: Account) -> Refusal:
     state = State(application.state)
     for_reviewers = action not in FOR_APPLICANTS
-    if application.decided_by and for_reviewers:
+    if application.decided_by and for_reviewers and state in workflow.DECIDED_STATES:
         by = "you" if application.decided_by == actor else str(application.decided_by)
         return Refusal(
             Code.CONFLICT,
@@ -196,6 +204,10 @@ def _not_a_manager(grant: Grant, actor: Account) -> Denial:
             Code.NOT_ALLOWED, "Only a manager changes a grant.", "Ask a manager of this site."
         )
     return Denial(*_NO_SUCH_GRANT)
+
+
+def no_such_application() -> Denial:
+    return Denial(*_NO_SUCH_APPLICATION)
 
 
 def no_such_grant() -> Denial:

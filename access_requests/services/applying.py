@@ -30,13 +30,14 @@ def start(
     one.
 
     Answers given for an open one that may still be changed are saved to it. Raises Refusal INVALID
-    (no release, of several families, answers that do not fit) or WITHDRAWN.
+    (no release, of several families, answers that do not fit), WITHDRAWN, BLOCKED or TOO_EARLY.
     """
     chosen = list(releases)
     family = _one_family(chosen)
     _none_withdrawn(chosen)
     existing = selectors.open_application(actor, family)
     if existing is None:
+        selectors.check_may_apply(actor, family)
         try:
             return _create(actor, family, chosen, answers)
         except IntegrityError:  # a second click was quicker: that one is the application
@@ -108,6 +109,7 @@ def submit(
     (already submitted).
     """
     with act(application_id, Action.SUBMIT, actor=actor) as (application, to):
+        selectors.check_not_blocked(actor, application.family)
         affiliation = _affiliation(application)
         application.answers = _given(
             clean_answers(application.form, application.answers, strict=True)

@@ -1,15 +1,18 @@
 """What reviewers do: claim, give back, return for correction, decide."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
-from access_requests import evidence
+from access_requests import evidence, selectors, workflow
 from access_requests.models import Application, Message, Review, State, Tier
 from access_requests.services.acts import act, required_text
+from access_requests.services.assigning import hand_to
 from access_requests.services.granting import bring_grants
-from access_requests.workflow import Action
+from access_requests.workflow import Action, Role
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -55,7 +58,11 @@ def return_for_correction(application_id: int, *, actor: Account, message: str) 
     with act(application_id, Action.RETURN, actor=actor) as (application, to):
         message = required_text(message, field="message", why="Say what has to be mended.")
         Message.objects.create(
-            application=application, author=actor, body=message, answers_before=application.answers
+            application=application,
+            author=actor,
+            body=message,
+            is_return=True,
+            answers_before=application.answers,
         )
         application.state = to
         application.save(update_fields=["state", "updated_at"])
@@ -79,36 +86,134 @@ def decide(
     ends_at: datetime | None = None,
     releases: Iterable[Release] | None = None,
     tier: Tier = Tier.WEIGHTS,
+    checklist: Iterable[str] = (),
+    apply_again_from: datetime | None = None,
 ) -> Application:
     """Approve or refuse a claimed application; once.
 
     `ends_at`: when the grants end, a year from now if not given. `releases`: some of those asked
-    for;
-    all that are not withdrawn if not given. A refusal needs a reason. Raises Refusal CONFLICT
-    naming
-    who decided before and when, INVALID, WITHDRAWN, WRONG_STATE.
+    for; all that are not withdrawn if not given. `checklist`: the items that were ticked; an
+    approval needs all. `apply_again_from`: after a refusal, when a new application is possible.
+    Where two people have to approve, the first approval sends it back to the queue and grants
+    nothing. A refusal needs a reason. Raises Refusal CONFLICT naming who decided before and when,
+    INVALID, WITHDRAWN, BLOCKED, WRONG_STATE.
     """
-    action = Action.APPROVE if approve else Action.REFUSE
-    with act(application_id, action, actor=actor) as (application, to):
-        if approve:
-            granted = _granted(application, releases)
-            end = _end(ends_at)
-        else:
-            reason = required_text(
-                reason, field="reason", why="A refusal needs a reason, told to the applicant."
-            )
-        snapshot = evidence.snapshot(application)
-        _write_decision(application, to, actor, reason.strip())
-        _close_review(
-            application, Review.Outcome(str(to)), reason=reason.strip(), evidence=snapshot
+    if approve:
+        return _approve(
+            application_id,
+            actor=actor,
+            reason=reason.strip(),
+            terms=Wanted(releases, Tier(tier), ends_at),
+            ticked=list(checklist),
         )
-        if approve:
-            bring_grants(application, granted, tier=Tier(tier), ends_at=end, actor=actor)
-            _tell_approved(application, granted, tier=Tier(tier), ends_at=end)
-        else:
-            record(Verb.APPLICATION_REFUSED, application, actor=actor)
-            send("application_refused", to=application.applicant, application=application)
+    with act(application_id, Action.REFUSE, actor=actor) as (application, to):
+        reason = required_text(
+            reason, field="reason", why="A refusal needs a reason, told to the applicant."
+        )
+        application.apply_again_from = _future(apply_again_from, "apply_again_from")
+        asked = list(application.releases.all())
+        _write_decision(application, to, actor, reason)
+        _close_review(
+            application,
+            Review.Outcome.REFUSED,
+            reason=reason,
+            evidence=evidence.snapshot(application),
+            checklist=_ticks(asked, list(checklist)),
+        )
+        record(Verb.APPLICATION_REFUSED, application, actor=actor)
+        send("application_refused", to=application.applicant, application=application)
     return application
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an approval is to give, as it was asked for."""
+
+    releases: Iterable[Release] | None
+    tier: Tier
+    ends_at: datetime | None
+
+
+def _approve(
+    application_id: int, *, actor: Account, reason: str, terms: Wanted, ticked: list[str]
+) -> Application:
+    with act(application_id, Action.APPROVE, actor=actor) as (application, to):
+        selectors.check_not_blocked(application.applicant, application.family)
+        granted = _granted(application, terms.releases)
+        end = _future(terms.ends_at, "ends_at") or timezone.now() + DEFAULT_GRANT
+        checked = _ticks(granted, ticked, all_of_them=True)
+        first = selectors.endorsements(application).last()
+        closing: dict[str, Any] = {
+            "reason": reason,
+            "evidence": evidence.snapshot(application),
+            "checklist": checked,
+            "terms": _as_json(granted, terms.tier, end),
+        }
+        if first is None and selectors.approvals_needed(application, granted) > 1:
+            _endorse(application, actor, closing)
+            return application
+        if first is not None:
+            _within(first, granted, terms.tier, end)
+        application.apply_again_from = None
+        _write_decision(application, to, actor, reason)
+        _close_review(application, Review.Outcome.APPROVED, **closing)
+        bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor)
+        _tell_approved(application, granted, tier=terms.tier, ends_at=end)
+    return application
+
+
+def _endorse(application: Application, actor: Account, closing: dict[str, Any]) -> None:
+    """The first of two approvals: back to the queue, or to the colleague who was asked."""
+    to = workflow.step(State(application.state), Action.ENDORSE, Role.CLAIMANT)
+    application.state = to
+    application.claimed_by = None
+    application.claimed_at = None
+    application.save(update_fields=["state", "claimed_by", "claimed_at", "updated_at"])
+    _close_review(application, Review.Outcome.ENDORSED, **closing)
+    record(Verb.APPLICATION_ENDORSED, application, actor=actor)
+    if colleague := selectors.second_decider(application):
+        hand_to(application, workflow.TRANSITIONS[to, Action.ASSIGN].to, colleague, actor=actor)
+
+
+def _as_json(releases: list[Release], tier: Tier, ends_at: datetime) -> dict[str, Any]:
+    names = [release.repo_id for release in releases]
+    return {"releases": names, "tier": str(tier), "ends_at": ends_at.isoformat()}
+
+
+def _within(first: Review, granted: list[Release], tier: Tier, ends_at: datetime) -> None:
+    """Two people approve only what both approved. Raises Refusal INVALID."""
+    wide = []
+    if {release.repo_id for release in granted} - set(first.terms["releases"]):
+        wide.append("releases")
+    if tier == Tier.WEIGHTS and first.terms["tier"] == Tier.TRY:
+        wide.append("tier")
+    if ends_at > datetime.fromisoformat(first.terms["ends_at"]):
+        wide.append("ends_at")
+    if wide:
+        text = f"{first.reviewer} approved less than that; the grant is what both of you approve."
+        raise Refusal(
+            Code.INVALID,
+            text,
+            "Choose the same or less, or return the application and begin again.",
+            fields={field: [text] for field in wide},
+        )
+
+
+def _ticks(
+    releases: list[Release], ticked: list[str], *, all_of_them: bool = False
+) -> list[dict[str, Any]]:
+    """The checklist as it is kept. Raises Refusal INVALID naming what an approval still needs."""
+    items = selectors.checklist(releases)
+    missing = [item for item in items if item not in ticked]
+    if all_of_them and missing:
+        text = f"Not ticked: {'; '.join(missing)}."
+        raise Refusal(
+            Code.INVALID,
+            text,
+            "Check each item, or return or refuse the application.",
+            fields={"checklist": [text]},
+        )
+    return [{"item": item, "ticked": item in ticked} for item in items]
 
 
 def _write_decision(application: Application, to: State, actor: Account, reason: str) -> None:
@@ -117,7 +222,14 @@ def _write_decision(application: Application, to: State, actor: Account, reason:
     application.decided_at = timezone.now()
     application.decision_reason = reason
     application.save(
-        update_fields=["state", "decided_by", "decided_at", "decision_reason", "updated_at"]
+        update_fields=[
+            "state",
+            "decided_by",
+            "decided_at",
+            "decision_reason",
+            "apply_again_from",
+            "updated_at",
+        ]
     )
 
 
@@ -162,22 +274,14 @@ def _granted(application: Application, wanted: Iterable[Release] | None) -> list
     return granted
 
 
-def _end(ends_at: datetime | None) -> datetime:
-    now = timezone.now()
-    end = ends_at or now + DEFAULT_GRANT
-    if end <= now:
-        text = "The end of a grant lies in the future."
-        raise Refusal(Code.INVALID, text, "Choose a later day.", fields={"ends_at": [text]})
-    return end
+def _future(day: datetime | None, field: str) -> datetime | None:
+    if day is not None and day <= timezone.now():
+        text = "This day lies in the past."
+        raise Refusal(Code.INVALID, text, "Choose a later day.", fields={field: [text]})
+    return day
 
 
-def _close_review(
-    application: Application,
-    outcome: Review.Outcome,
-    *,
-    reason: str = "",
-    evidence: list[dict[str, str]] | None = None,
-) -> None:
+def _close_review(application: Application, outcome: Review.Outcome, **values: Any) -> None:
     application.reviews.filter(outcome=Review.Outcome.OPEN).update(
-        outcome=outcome, reason=reason, evidence=evidence or [], closed_at=timezone.now()
+        outcome=outcome, closed_at=timezone.now(), **values
     )

@@ -33,6 +33,16 @@ class Verb(models.TextChoices):
     APPLICATION_APPROVED = "application.approved"
     APPLICATION_REFUSED = "application.refused"
     APPLICATION_WITHDRAWN = "application.withdrawn"
+    APPLICATION_ENDORSED = "application.endorsed"  # the first of two approvals
+    APPLICATION_APPEALED = "application.appealed"
+    APPLICATION_MESSAGED = "application.messaged"
+    APPLICATION_NOTED = "application.noted"  # an internal note
+    APPLICATION_ASSIGNED = "application.assigned"
+    APPLICATION_RECUSED = "application.recused"
+    APPLICATION_REMINDED = "application.reminded"
+    OPINION_ASKED = "application.opinion_asked"
+    OPINION_GIVEN = "application.opinion_given"
+    BLOCK_CHANGED = "block.changed"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 
     MEMBER_INVITED = "member.invited"

@@ -40,6 +40,31 @@ LEGAL = {
     ("returned", "withdraw", A): "withdrawn",
     ("returned", "release", C): "returned",
     ("returned", "release", M): "returned",
+    ("in_review", "endorse", C): "submitted",
+    ("in_appeal", "endorse", C): "appealed",
+    ("refused", "appeal", A): "appealed",
+    ("appealed", "withdraw", A): "refused",
+    ("appealed", "claim", R): "in_appeal",
+    ("appealed", "claim", M): "in_appeal",
+    ("in_appeal", "withdraw", A): "refused",
+    ("in_appeal", "release", C): "appealed",
+    ("in_appeal", "release", M): "appealed",
+    ("in_appeal", "approve", C): "approved",
+    ("in_appeal", "refuse", C): "refused",
+    ("submitted", "assign", M): "in_review",
+    ("appealed", "assign", M): "in_appeal",
+    ("in_review", "assign", C): "in_review",
+    ("in_review", "assign", M): "in_review",
+    ("in_appeal", "assign", C): "in_appeal",
+    ("in_appeal", "assign", M): "in_appeal",
+    ("in_review", "ask", C): "in_review",
+    ("in_appeal", "ask", C): "in_appeal",
+    **{
+        (state, act, role): state
+        for state in ("submitted", "in_review", "returned", "appealed", "in_appeal")
+        for act, roles in (("write", (A, C, R, M)), ("recuse", (C, R, M)))
+        for role in roles
+    },
 }
 
 
@@ -61,12 +86,14 @@ def test_a_corrected_application_whose_claim_was_given_back_waits_for_any_review
     assert step(State.RETURNED, Action.SUBMIT, A, claimed=False) == State.SUBMITTED
 
 
-def test_a_decision_and_a_withdrawal_are_final() -> None:
-    assert {State.APPROVED, State.REFUSED, State.WITHDRAWN} == TERMINAL
+def test_an_approval_and_a_withdrawal_are_final_and_a_refusal_knows_only_the_appeal() -> None:
+    assert {State.APPROVED, State.WITHDRAWN} == TERMINAL
+    assert [act for state, act in TRANSITIONS if state == State.REFUSED] == [Action.APPEAL]
 
 
-def test_a_stranger_may_nothing() -> None:
-    assert not any(Role.STRANGER in way.who for way in TRANSITIONS.values())
+@pytest.mark.parametrize("role", [Role.STRANGER, Role.BARRED])
+def test_a_stranger_and_a_barred_reviewer_may_nothing(role: Role) -> None:
+    assert not any(role in way.who for way in TRANSITIONS.values())
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -1,0 +1,95 @@
+"""What managers set for decisions: approvals and checklists, targets, reasons, block list."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from access_requests import services
+from access_requests.admin.desk import reviewer
+from access_requests.models import Block, DecisionPolicy, ReasonTemplate, ReviewTarget
+from portal.accounts.roles import is_manager
+
+
+class ManagersSet(ModelAdmin):
+    """Managers add and change; what may be deleted says so itself."""
+
+    actions = None
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_manager(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_manager(request.user)
+
+    has_change_permission = has_view_permission
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_manager(request.user)
+
+    has_delete_permission = has_view_permission
+
+
+@admin.register(DecisionPolicy)
+class DecisionPolicyAdmin(ManagersSet):
+    list_display = ("release", "approvals", "number_of_items")
+    list_select_related = ("release",)
+
+    @display(description="Checklist")
+    def number_of_items(self, obj: DecisionPolicy) -> str:
+        number = len(obj.items)
+        return f"{number} item{'' if number == 1 else 's'}" if number else "none"
+
+
+@admin.register(ReviewTarget)
+class ReviewTargetAdmin(ManagersSet):
+    list_display = ("family", "days")
+    list_select_related = ("family",)
+
+
+@admin.register(ReasonTemplate)
+class ReasonTemplateAdmin(ManagersSet):
+    list_display = ("title", "family", "is_active")
+    list_select_related = ("family",)
+
+
+@admin.register(Block)
+class BlockAdmin(ManagersSet):
+    """A block ends; it is never deleted, so that what was refused under it stays explained."""
+
+    list_display = ("who", "family", "runs", "reason")
+    list_filter = ("family",)
+    search_fields = ("account__name", "account__email", "domain", "reason")
+    list_select_related = ("family", "account")
+    autocomplete_fields = ("account",)
+    fields = ("family", "account", "domain", "reason", "ends_at")
+
+    @display(description="Who")
+    def who(self, obj: Block) -> str:
+        return obj.domain or f"{obj.account}"
+
+    @display(description="Runs")
+    def runs(self, obj: Block) -> str:
+        if not obj.is_running:
+            return "ended"
+        return f"until {obj.ends_at:%-d %B %Y}" if obj.ends_at else "without end"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("family", "account", "domain") if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
+        given: dict[str, Any] = {
+            "actor": reviewer(request),
+            "reason": obj.reason,
+            "ends_at": obj.ends_at,
+        }
+        if change:
+            services.change_block(obj.pk, **given)
+            return
+        made = services.block(family=obj.family, account=obj.account, domain=obj.domain, **given)
+        obj.pk, obj.created_by = made.pk, made.created_by

@@ -1,0 +1,149 @@
+"""Numbers by which one can see whether decisions treat groups alike."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median, quantiles
+
+from django.utils import timezone
+
+from access_requests.models import Opinion, Review, State
+from access_requests.regions import region_of
+from portal.accounts.models import Account
+
+SMALL_GROUP = 5  # fewer say something about people, not about groups
+
+
+@dataclass(frozen=True)
+class Decision:
+    category: str
+    region: str
+    reviewer: int
+    is_approval: bool
+    days: float
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    decisions: int
+    approved_percent: int
+    median_days: float
+    p90_days: float
+
+
+@dataclass(frozen=True)
+class Table:
+    by: str
+    rows: list[Row]
+    hidden: int  # groups that are too small to show
+
+
+@dataclass(frozen=True)
+class Agreement:
+    pairs: int
+    same: int
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.same / self.pairs) if self.pairs else 0
+
+
+@dataclass(frozen=True)
+class Report:
+    decided: int
+    tables: list[Table]
+    agreement: Agreement
+
+
+def fairness_of(days: int) -> Report:
+    """The decisions of the last `days` days, in groups; queries do not grow with their number."""
+    since = timezone.now() - timedelta(days=days)
+    decisions = list(_decisions(since))
+    names = {
+        one.pk: str(one)
+        for one in Account.objects.filter(pk__in={one.reviewer for one in decisions})
+    }
+    tables = [
+        _table("category", decisions, lambda one: one.category),
+        _table("region", decisions, lambda one: one.region),
+        _table("reviewer", decisions, lambda one: names[one.reviewer]),
+    ]
+    return Report(len(decisions), tables, agreement(since))
+
+
+def _decisions(since: datetime) -> Iterable[Decision]:
+    """Each decision once: of one that was appealed, both, each by who made it."""
+    rows = Review.objects.filter(
+        outcome__in=[Review.Outcome.APPROVED, Review.Outcome.REFUSED], closed_at__gte=since
+    ).values_list(
+        "application__affiliation", "reviewer", "outcome", "closed_at",
+        "application__submitted_at", "application__appealed_at",
+    )  # fmt: skip
+    for affiliation, reviewer, outcome, at, submitted, appealed in rows.iterator():
+        begun = appealed if appealed and at and at > appealed else submitted
+        if at is None or begun is None:
+            continue
+        yield Decision(
+            affiliation.get("category") or "not said",
+            region_of(affiliation.get("country", "")),
+            reviewer,
+            outcome == Review.Outcome.APPROVED,
+            (at - begun).total_seconds() / 86400,
+        )
+
+
+def _table(by: str, decisions: list[Decision], key: Callable[[Decision], str]) -> Table:
+    groups: dict[str, list[Decision]] = defaultdict(list)
+    for one in decisions:
+        groups[key(one)].append(one)
+    shown = [_row(name, found) for name, found in groups.items() if len(found) >= SMALL_GROUP]
+    return Table(by, sorted(shown, key=lambda row: row.name), len(groups) - len(shown))
+
+
+def _row(name: str, decisions: list[Decision]) -> Row:
+    days = [one.days for one in decisions]
+    approved = sum(one.is_approval for one in decisions)
+    return Row(
+        name,
+        len(decisions),
+        round(100 * approved / len(decisions)),
+        median(days),
+        quantiles(days, n=10, method="inclusive")[-1],
+    )
+
+
+def agreement(since: datetime) -> Agreement:
+    """How often a second person came to the first one's result."""
+    pairs = [*_second_looks(since), *_advice(since)]
+    return Agreement(len(pairs), sum(first == second for first, second in pairs))
+
+
+def _second_looks(since: datetime) -> Iterable[tuple[bool, bool]]:
+    """Two results in a row on one application: two approvals, or a refusal and its appeal."""
+    results = {
+        Review.Outcome.APPROVED: True,
+        Review.Outcome.ENDORSED: True,
+        Review.Outcome.REFUSED: False,
+    }
+    rows = Review.objects.filter(outcome__in=list(results), closed_at__gte=since).values_list(
+        "application", "reviewer", "outcome"
+    )
+    before: dict[int, tuple[int, bool]] = {}
+    for application, reviewer, outcome in rows.order_by("application", "closed_at", "pk"):
+        result = results[Review.Outcome(outcome)]
+        first = before.get(application)
+        if first and first[0] != reviewer:
+            yield first[1], result
+        before[application] = (reviewer, result)
+
+
+def _advice(since: datetime) -> Iterable[tuple[bool, bool]]:
+    given = Opinion.objects.filter(
+        advice__in=[Opinion.Advice.APPROVE, Opinion.Advice.REFUSE],
+        application__state__in=[State.APPROVED, State.REFUSED],
+        application__decided_at__gte=since,
+    ).values_list("advice", "application__state")
+    for advice, state in given:
+        yield advice == Opinion.Advice.APPROVE, state == State.APPROVED

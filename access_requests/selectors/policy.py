@@ -1,0 +1,163 @@
+"""The policy of a decision: who is barred, how many have to approve, who is shut out."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from access_requests.models import (
+    Application,
+    Block,
+    DecisionPolicy,
+    Opinion,
+    ReasonTemplate,
+    Review,
+)
+from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
+from portal.accounts import roles
+from portal.accounts.models import Account
+from portal.catalog.models import Family, Release
+from portal.refusals import Code, Refusal
+
+
+def why_barred(account: Account, application: Application) -> str:
+    """Why this reviewer may not act on this application; empty when they may."""
+    if application.recusals.filter(reviewer=account).exists():
+        return "You declared a conflict of interest."
+    if application.state in APPEAL_STATES and decided_before(account, application):
+        return "You decided this application; its appeal is decided by somebody else."
+    if application.state in DECIDED_STATES:
+        return ""
+    if endorsements(application).filter(reviewer=account).exists():
+        return "You approved it already; the second approval is another person's."
+    return ""
+
+
+def decided_before(account: Account, application: Application) -> bool:
+    """Whether the person took part in the decision that is appealed against."""
+    took_part = [Review.Outcome.APPROVED, Review.Outcome.REFUSED, Review.Outcome.ENDORSED]
+    before = Q(outcome__in=took_part, closed_at__lte=application.appealed_at)
+    return (
+        application.decided_by_id == account.pk
+        or application.reviews.filter(before, reviewer=account).exists()
+    )
+
+
+def endorsements(application: Application) -> "QuerySet[Review]":
+    """First approvals that still count.
+
+    Not those given before a return for correction or an appeal, for what was approved has changed
+    since; nor those of a person who declared a conflict of interest afterwards.
+    """
+    given = application.reviews.filter(outcome=Review.Outcome.ENDORSED)
+    recused = application.recusals.values("reviewer")
+    returned = application.messages.filter(is_return=True).last()
+    since = [at for at in (application.appealed_at, returned and returned.created_at) if at]
+    if since:
+        given = given.filter(closed_at__gt=max(since))
+    return given.exclude(reviewer__in=recused)
+
+
+def approvals_needed(application: Application, releases: Iterable[Release]) -> int:
+    """How many different people have to approve these releases of this application."""
+    chosen = [release.pk for release in releases]
+    asked = application.opinions.filter(kind=Opinion.Kind.DECISION)
+    if asked.exclude(reviewer__in=application.recusals.values("reviewer")).exists():
+        return 2
+    two = DecisionPolicy.objects.filter(release__in=chosen, approvals__gte=2)
+    return 2 if two.exists() else 1
+
+
+def checklist(releases: Iterable[Release]) -> list[str]:
+    """The items for these releases, each once."""
+    chosen = [release.pk for release in releases]
+    policies = DecisionPolicy.objects.filter(release__in=chosen).order_by(
+        "release__position", "release_id"
+    )
+    return list(dict.fromkeys(item for policy in policies for item in policy.items))
+
+
+def reasons_for(family: Family) -> "QuerySet[ReasonTemplate]":
+    """The templates that a refusal can begin with."""
+    return ReasonTemplate.objects.filter(Q(family=None) | Q(family=family), is_active=True)
+
+
+def running_block(account: Account, family: Family) -> Block | None:
+    """What shuts this person out of this family now."""
+    domain = account.email.rpartition("@")[2].lower()
+    parts = domain.split(".")
+    domains = [".".join(parts[start:]) for start in range(len(parts))]
+    named = Q(account=account) | Q(domain__in=domains)
+    running = Q(ends_at=None) | Q(ends_at__gt=timezone.now())
+    return family.blocks.filter(named, running).first()
+
+
+def check_may_apply(account: Account, family: Family) -> None:
+    """Raises Refusal BLOCKED, or TOO_EARLY when a refusal named a date that has not come."""
+    check_not_blocked(account, family)
+    if found := apply_again_from(account, family):
+        raise Refusal(
+            Code.TOO_EARLY,
+            f"Your last application for {family.name} was refused; you may apply again from "
+            f"{found:%-d %B %Y}.",
+            "Read the reason meanwhile; if you find the refusal mistaken, appeal on its page.",
+            url="/applications/",
+        )
+
+
+def check_not_blocked(account: Account, family: Family) -> None:
+    """Raises Refusal BLOCKED with the reason and the end."""
+    block = running_block(account, family)
+    if block is None:
+        return
+    until = f" until {block.ends_at:%-d %B %Y}" if block.ends_at else ""
+    raise Refusal(
+        Code.BLOCKED,
+        f"Applications for {family.name} are closed to {block.domain or 'this account'}{until}. "
+        f"The reason: {block.reason}",
+        "Apply after that day." if block.ends_at else "Answer a mail of this site to settle it.",
+        since=block.created_at,
+    )
+
+
+def apply_again_from(account: Account, family: Family) -> datetime | None:
+    """The day that the last refusal names, while it lies ahead."""
+    refused = account.applications.filter(
+        family=family, state="refused", apply_again_from__gt=timezone.now()
+    )
+    last = refused.order_by("-apply_again_from").first()
+    return last.apply_again_from if last else None
+
+
+def colleagues(application: Application | None = None) -> "QuerySet[Account]":
+    """Everybody who may review; without those who may not act on this application."""
+    names = [roles.Role.REVIEWER.value, roles.Role.MANAGER.value]
+    found = Account.objects.filter(is_active=True, groups__name__in=names).distinct()
+    if application is None:
+        return found.order_by("name", "pk")
+    barred = {
+        application.applicant_id,
+        *endorsements(application).values_list("reviewer", flat=True),
+    }
+    barred |= set(application.recusals.values_list("reviewer", flat=True))
+    if application.appealed_at and application.state in APPEAL_STATES:
+        barred |= {one.pk for one in found if decided_before(one, application)}
+    return found.exclude(pk__in=[pk for pk in barred if pk]).order_by("name", "pk")
+
+
+def opinion_asked_of(account: Account, application: Application) -> Opinion | None:
+    """The review that somebody waits for from this person."""
+    if application.recusals.filter(reviewer=account).exists():
+        return None
+    return application.opinions.filter(
+        reviewer=account, kind=Opinion.Kind.REVIEW, advice=Opinion.Advice.OPEN
+    ).first()
+
+
+def second_decider(application: Application) -> Account | None:
+    """The colleague asked last for the second decision, if they may still give it."""
+    asked = application.opinions.filter(kind=Opinion.Kind.DECISION).last()
+    if asked is None:
+        return None
+    return colleagues(application).filter(pk=asked.reviewer_id).first()
