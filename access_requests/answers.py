@@ -2,109 +2,73 @@
 programs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.core.validators import URLValidator
+from django.forms.boundfield import BoundField
 from django.utils.html import escape
 
+from access_requests.fields import FIELD_TYPES
 from access_requests.models import Form
-from access_requests.questions import Question, limit
+from access_requests.questions import ROWS_LIMIT, Question, asked, condition, hidden, limit
 from portal.refusals import Code, Refusal
 
-TOO_LONG = (
-    "This is %(show_value)d characters long; it may have at most %(limit_value)d. Shorten it."
-)
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class Text(forms.CharField):
-    """Text with a limit that the server alone enforces.
-
-    No `maxlength` in the page: a browser would cut a pasted text without a word.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.error_messages["max_length"] = TOO_LONG
-
-    def to_python(self, value: Any) -> str:
-        text = super().to_python(value) or ""
-        return text.replace(
-            "\r\n", "\n"
-        )  # browsers send two characters for a line's end; count one
-
-    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        return {}
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-class Web(Text):
-    """A web address; checked as one only when it counts."""
-
-    default_validators = [
-        URLValidator(schemes=["http", "https"], message="Write a whole web address: https://…")
-    ]
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-class Number(forms.FloatField):
-    default_error_messages = {"invalid": "Write a number, for example 12 or 0.5."}
-
-    def clean(self, value: Any) -> int | float | None:
-        try:
-            number = super().clean(value)
-        except OverflowError as error:  # an integer of hundreds of digits
-            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from error
-        return int(number) if number is not None and number.is_integer() else number
-
-
-def _text(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    return Text(max_length=limit(question), **kwargs)
-
-
-def _long_text(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    widget = forms.Textarea(attrs={"rows": 6})
-    return Text(max_length=limit(question), widget=widget, **kwargs)
-
-
-def _url(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    kind = Web if strict else Text
-    return kind(max_length=limit(question), widget=forms.URLInput(), **kwargs)
-
-
-def _choice(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    choices = [("", "Choose…"), *((value, label) for value, label in question.get("choices", []))]
-    field = forms.ChoiceField(choices=choices, **kwargs)
-    field.error_messages["invalid_choice"] = "%(value)s is not one of the choices: " + ", ".join(
-        value for value, _ in choices[1:]
+def _are_rows(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= ROWS_LIMIT
+        and all(isinstance(row, dict) and _are_texts(list(row.values())) for row in value)
     )
-    return field
 
 
-def _boolean(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    return forms.BooleanField(**kwargs)
+def _is_attachment(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
 
 
-def _number(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
-    return Number(**kwargs)
-
-
-FIELD_TYPES: Mapping[str, Callable[..., forms.Field]] = {
-    "text": _text,
-    "long_text": _long_text,
-    "choice": _choice,
-    "boolean": _boolean,
-    "url": _url,
-    "number": _number,
-}
+_A_TEXT = (_is_text, "a text")
 # What a program must send; a page sends text for everything.
-JSON_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "text": ((str,), "a text"),
-    "long_text": ((str,), "a text"),
-    "choice": ((str,), "a text, one of the choices"),
-    "boolean": ((bool,), "true or false"),
-    "url": ((str,), "a text, a web address"),
-    "number": ((int, float), "a number"),
+JSON_TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "text": _A_TEXT,
+    "long_text": _A_TEXT,
+    "choice": (_is_text, "a text, one of the choices"),
+    "multiple_choice": (_are_texts, "a list of texts, each one of the choices"),
+    "boolean": (lambda value: isinstance(value, bool), "true or false"),
+    "date": (_is_text, "a text, a date as 2026-05-31"),
+    "url": (_is_text, "a text, a web address"),
+    "email": (_is_text, "a text, an e-mail address"),
+    "country": (_is_text, "a text, a country's code of two letters"),
+    "number": (_is_number, "a number"),
+    "table": (_are_rows, f"a list of at most {ROWS_LIMIT} rows, each an object of texts"),
+    "attachment": (_is_attachment, "a file, sent to the application's attachments"),
 }
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One question as a page shows it: a field, or just words where there is none to fill in."""
+
+    question: Question
+    field: BoundField | None
+    condition: str = ""  # in words
+    depends_on: str = ""  # the name of the deciding field
+    equals: str = ""  # `true` or `false` for a checkbox
+    is_new: bool = False
+    is_changed: bool = False
 
 
 class AnswersForm(forms.Form):
@@ -114,7 +78,8 @@ class AnswersForm(forms.Form):
         self, form: Form, data: Mapping[str, Any] | None = None, *, strict: bool, **kwargs: Any
     ) -> None:
         super().__init__(data, **kwargs)
-        for question in form.questions:
+        self.questions: list[Question] = form.questions
+        for question in asked(self.questions):
             field = FIELD_TYPES[question["type"]](
                 question,
                 strict,
@@ -125,19 +90,47 @@ class AnswersForm(forms.Form):
             field.error_messages["required"] = "This question needs an answer."
             self.fields[question["key"]] = field
         self.strict = strict
+        # What a page marks, when the answers came from another form.
+        self.new_keys: frozenset[str] = frozenset()
+        self.changed_keys: frozenset[str] = frozenset()
 
     use_required_attribute = False  # a draft may leave out what submission needs
 
     def full_clean(self) -> None:
-        """In a draft, what is missing is not yet wrong; the page still says what will be needed."""
+        """What is not asked is not checked. In a draft, what is missing is not yet wrong; the page
+        still says what will be needed.
+        """
         super().full_clean()
-        if self.strict:
+        if not self.is_bound:
             return
+        for name in hidden(self.questions, self.cleaned_data) & set(self.fields):
+            self.errors.pop(name, None)
+            if self.strict:
+                self.cleaned_data.pop(name, None)
+        if not self.strict:
+            self._forgive_what_is_missing()
+
+    def _forgive_what_is_missing(self) -> None:
         for name, errors in list(self.errors.items()):
             if all(error.code == "required" for error in errors.as_data()):
                 del self.errors[name]
                 ticked = isinstance(self.fields[name], forms.BooleanField)
                 self.cleaned_data[name] = False if ticked else None
+
+    def shown(self) -> Iterator[Shown]:
+        """The questions in their order, headings and explanations among them."""
+        for question in self.questions:
+            key, rule = question["key"], question.get("show_if")
+            equals = str(rule["equals"]) if rule else ""
+            yield Shown(
+                question,
+                self[key] if key in self.fields else None,
+                condition(question, self.questions),
+                self.add_prefix(rule["key"]) if rule else "",
+                equals.lower() if rule and isinstance(rule["equals"], bool) else equals,
+                key in self.new_keys,
+                key in self.changed_keys,
+            )
 
 
 def _help(question: Question) -> str:
@@ -145,6 +138,8 @@ def _help(question: Question) -> str:
     parts: list[str] = [escape(question.get("help", ""))]
     if question["type"] in ("text", "long_text"):
         parts.append(f"At most {limit(question):,} characters.")
+    if question.get("pattern"):
+        parts.append(escape(question.get("pattern_hint", "")))
     return " ".join(part for part in parts if part)
 
 
@@ -160,11 +155,13 @@ def clean_answers(form: Form, answers: Any, *, strict: bool) -> dict[str, Any]:
             "`answers` must be an object: one answer for each question's key.",
             'Send, for example, {"research_purpose": "…"}.',
         )
-    known = {q["key"]: answers[q["key"]] for q in form.questions if q["key"] in answers}
+    known = {q["key"]: answers[q["key"]] for q in asked(form.questions) if q["key"] in answers}
     errors = wrong_types(form, known)
     bound = AnswersForm(form, {k: v for k, v in known.items() if k not in errors}, strict=strict)
     for key, lines in bound.errors.items():
         errors.setdefault(key, [str(line) for line in lines])
+    for key in hidden(form.questions, bound.cleaned_data):
+        errors.pop(key, None)
     if errors:
         labels = {q["key"]: q["label"] for q in form.questions}
         raise Refusal(
@@ -180,21 +177,40 @@ def clean_answers(form: Form, answers: Any, *, strict: bool) -> dict[str, Any]:
 def wrong_types(form: Form, answers: Mapping[str, Any]) -> dict[str, list[str]]:
     """Answers whose JSON type does not fit their question, each with what is expected."""
     errors: dict[str, list[str]] = {}
-    for question in form.questions:
+    for question in asked(form.questions):
         key = question["key"]
         value = answers.get(key)
-        types, name = JSON_TYPES[question["type"]]
-        fits = isinstance(value, types) and (bool in types or not isinstance(value, bool))
-        if value not in (None, "") and not fits:
+        fits, name = JSON_TYPES[question["type"]]
+        if value not in (None, "") and not fits(value):
             errors[key] = [f"This must be {name}, not {type(value).__name__}."]
-        elif isinstance(value, str) and not _storable(value):
+        elif not _storable(value):
             errors[key] = ["This holds characters that cannot be stored; retype it."]
     return errors
 
 
-def _storable(text: str) -> bool:
+def _storable(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        parts = value.values() if isinstance(value, dict) else value
+        return all(_storable(part) for part in parts)
+    if not isinstance(value, str):
+        return True
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
-    return "\0" not in text
+    return "\0" not in value
+
+
+def fitting(form: Form, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the answers that the form can keep in a draft, each judged by itself."""
+    kept: dict[str, Any] = {}
+    for question in asked(form.questions):
+        key = question["key"]
+        if key not in answers:
+            continue
+        alone = Form(questions=[{k: v for k, v in question.items() if k != "show_if"}])
+        try:
+            kept |= clean_answers(alone, {key: answers[key]}, strict=False)
+        except Refusal:
+            continue
+    return kept

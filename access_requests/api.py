@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -133,6 +134,40 @@ class Act(APIView):
 
     def perform(self, request: Request, pk: int) -> Response:
         self.act(pk, asker(request), _valid(self.input, request))
+        return _detail(Application(pk=pk), request)
+
+
+class AttachmentOf(APIView):
+    """The file of one attachment question."""
+
+    permission_classes = (HasScope,)
+    scope = Scope.APPLY
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(
+        request={
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "required": ["file"],
+            }
+        },
+        responses=ApplicationDetailSerializer,
+    )
+    def post(self, request: Request, pk: int, question: str) -> Response:
+        """Attach a file (PDF, PNG or JPEG), instead of the one before it."""
+        file = request.FILES.get("file")
+        if file is None:
+            text = "There is no file."
+            way_out = "Send it as multipart/form-data, in the part `file`."
+            raise Refusal(Code.INVALID, text, way_out, fields={"file": [text]})
+        services.attach(pk, question, file, actor=asker(request))
+        return _detail(Application(pk=pk), request)
+
+    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    def delete(self, request: Request, pk: int, question: str) -> Response:
+        """Take the file away again."""
+        services.detach(pk, question, actor=asker(request))
         return _detail(Application(pk=pk), request)
 
 

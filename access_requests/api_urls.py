@@ -11,6 +11,11 @@ urlpatterns = [
     path(
         "applications/<int:pk>/withdraw/", api.Withdraw.as_view(), name="api-application-withdraw"
     ),
+    path(
+        "applications/<int:pk>/attachments/<str:question>/",
+        api.AttachmentOf.as_view(),
+        name="api-application-attachment",
+    ),
     path("applications/<int:pk>/claim/", api.Claim.as_view(), name="api-application-claim"),
     path("applications/<int:pk>/release/", api.Release.as_view(), name="api-application-release"),
     path("applications/<int:pk>/return/", api.Return.as_view(), name="api-application-return"),

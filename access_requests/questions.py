@@ -1,16 +1,50 @@
 """The questions of a form: what they may look like, and the ones to start from."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
+
+from django_countries import countries
+
+from access_requests import patterns
 
 TEXT_LIMIT = 200
 LONG_TEXT_LIMIT = 4000
-TYPES = ("text", "long_text", "choice", "boolean", "url", "number")
+QUESTIONS_LIMIT = 100
+ROWS_LIMIT = 50  # of a table's answer
+TYPES: Mapping[str, str] = {
+    "text": "Text",
+    "long_text": "Long text",
+    "choice": "Choice",
+    "multiple_choice": "Multiple choice",
+    "boolean": "Checkbox",
+    "date": "Date",
+    "number": "Number",
+    "url": "URL",
+    "email": "E-mail",
+    "country": "Country",
+    "table": "Table of rows",
+    "attachment": "Attachment",
+    "heading": "Heading",
+    "explanation": "Explanation",
+}
+SILENT = frozenset({"heading", "explanation"})  # they say something, and ask nothing
+TEXTS = frozenset({"text", "long_text", "url", "email"})
+DECIDING = frozenset({"choice", "multiple_choice", "boolean"})  # what `show_if` may look at
+
+
+class ShowIf(TypedDict):
+    """Ask only if the earlier question `key` is answered so: a choice's value, or true or false."""
+
+    key: str
+    equals: str | bool
 
 
 class Question(TypedDict):
-    """One question. `choices` are [value, label] pairs, for the type `choice` alone.
+    """One question. `choices` are [value, label] pairs of a (multiple) choice, `columns` are
+    [key, label] pairs of a table.
 
-    A required `boolean` must be ticked; to ask yes or no, use `choice`.
+    A required `boolean` must be ticked; to ask yes or no, use `choice`. Headings and explanations
+    have a key too, so that `show_if` and the comparison of versions treat all alike.
     """
 
     key: str
@@ -20,6 +54,10 @@ class Question(TypedDict):
     help: NotRequired[str]
     max_length: NotRequired[int]
     choices: NotRequired[list[list[str]]]
+    columns: NotRequired[list[list[str]]]
+    pattern: NotRequired[str]
+    pattern_hint: NotRequired[str]
+    show_if: NotRequired[ShowIf]
 
 
 DEFAULT_QUESTIONS: list[Question] = [
@@ -80,67 +118,70 @@ DEFAULT_QUESTIONS: list[Question] = [
 
 def limit(question: Question) -> int:
     """How many characters the answer may have."""
-    default = LONG_TEXT_LIMIT if question["type"] == "long_text" else TEXT_LIMIT
-    return question.get("max_length") or (2000 if question["type"] == "url" else default)
+    kind = question["type"]
+    if question.get("pattern"):
+        return min(question.get("max_length") or patterns.ANSWER_LIMIT, patterns.ANSWER_LIMIT)
+    default = LONG_TEXT_LIMIT if kind == "long_text" else TEXT_LIMIT
+    return question.get("max_length") or (2000 if kind == "url" else default)
 
 
-def problems(questions: Any) -> list[str]:
-    """What is wrong with a list of questions, in words for the person who wrote it; empty when
-    nothing is.
-    """
-    if not isinstance(questions, list) or not questions:
-        return ["A form is a list of at least one question."]
-    found: list[str] = []
-    keys: list[Any] = []
-    for number, question in enumerate(questions, 1):
-        if not isinstance(question, dict):
-            found.append(f"Question {number} must be an object with key, label and type.")
-            continue
-        keys.append(question.get("key"))
-        found += [f"Question {number}: {line}" for line in _problems_of(question)]
-    found += [f"The key {key!r} is used twice." for key in {k for k in keys if keys.count(k) > 1}]
-    return found
+def asked(questions: Iterable[Question]) -> list[Question]:
+    """Those that take an answer."""
+    return [question for question in questions if question["type"] not in SILENT]
 
 
-def _problems_of(question: dict[str, Any]) -> list[str]:
-    found = []
-    key = question.get("key")
-    if not isinstance(key, str) or not key.isidentifier():
-        found.append("`key` must be a word of letters, digits and _.")
-    if not isinstance(question.get("label"), str) or not question["label"].strip():
-        found.append("`label` is missing.")
-    if question.get("type") not in TYPES:
-        found.append(f"`type` must be one of {', '.join(TYPES)}.")
-    length = question.get("max_length", 1)
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        found.append("`max_length` must be a positive number.")
-    if question.get("type") == "choice" and not _are_choices(question.get("choices")):
-        found.append("`choices` must be a list of [value, label] pairs.")
-    unknown = sorted(set(question) - set(Question.__annotations__))
-    if unknown:
-        found.append(f"unknown: {', '.join(unknown)}.")
-    return found
+def hidden(questions: Iterable[Question], answers: Mapping[str, Any]) -> set[str]:
+    """The keys of the questions that these answers leave unasked."""
+    unasked: set[str] = set()
+    for question in questions:
+        rule = question.get("show_if")
+        if rule and (rule["key"] in unasked or not _holds(rule, answers.get(rule["key"]))):
+            unasked.add(question["key"])
+    return unasked
 
 
-def _are_choices(choices: Any) -> bool:
-    return (
-        isinstance(choices, list)
-        and bool(choices)
-        and all(
-            isinstance(pair, list)
-            and len(pair) == 2
-            and all(isinstance(x, str) and x for x in pair)
-            for pair in choices
-        )
-    )
+def _holds(rule: ShowIf, answer: Any) -> bool:
+    if isinstance(answer, list):
+        return rule["equals"] in answer
+    if isinstance(rule["equals"], bool):
+        return bool(answer) is rule["equals"]
+    return bool(answer == rule["equals"])
+
+
+def condition(question: Question, questions: Iterable[Question]) -> str:
+    """When the question is asked, in words; empty when it always is."""
+    rule = question.get("show_if")
+    if not rule:
+        return ""
+    other = next(one for one in questions if one["key"] == rule["key"])
+    if other["type"] == "boolean":
+        answer = "ticked" if rule["equals"] else "not ticked"
+        return f"Only if “{other['label']}” is {answer}."
+    answer = dict(other.get("choices", [])).get(str(rule["equals"]), str(rule["equals"]))
+    return f"Only if “{other['label']}” is answered “{answer}”."
 
 
 def shown(question: Question, answer: Any) -> str:
     """An answer as a person reads it; empty when there is none."""
-    if answer is None or answer == "":
+    if answer is None or answer == "" or answer == []:
         return ""
-    if question["type"] == "boolean":
-        return "Yes" if answer else "No"
-    if question["type"] == "choice":
-        return dict(question.get("choices", [])).get(answer, str(answer))
+    match question["type"]:
+        case "boolean":
+            return "Yes" if answer else "No"
+        case "choice":
+            return dict(question.get("choices", [])).get(answer, str(answer))
+        case "multiple_choice" if isinstance(answer, list):
+            labels = dict(question.get("choices", []))
+            return "\n".join(labels.get(one, str(one)) for one in answer)
+        case "country":
+            return str(countries.name(answer) or answer)
+        case "table" if isinstance(answer, list):
+            return "\n".join(_row(question, row) for row in answer)
+        case "attachment" if isinstance(answer, dict):
+            return f"{answer['name']} ({answer['size'] / 1000:,.0f} kB)"
     return str(answer)
+
+
+def _row(question: Question, row: Mapping[str, str]) -> str:
+    cells = [(label, row.get(key)) for key, label in question.get("columns", [])]
+    return "; ".join(f"{label}: {cell}" for label, cell in cells if cell)

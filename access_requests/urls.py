@@ -14,6 +14,7 @@ urlpatterns = [
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("<int:pk>/write/", views.write, name="write"),
     path("<int:pk>/appeal/", views.appeal, name="appeal"),
+    path("attachments/<uuid:public_id>/", views.attachment, name="attachment"),
     path("grants/<int:pk>/licence/", views.accept, name="accept"),
     path("grants/<int:pk>/renew/", keeping_views.renew, name="renew"),
     path("grants/<int:pk>/close/", keeping_views.close_out, name="close_out"),

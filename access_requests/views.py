@@ -1,10 +1,11 @@
 """The applicant's pages. They hold no rule: each calls a service or a selector."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -12,6 +13,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from access_requests import selectors, services, words
+from access_requests.carrying import carry
 from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
 from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
@@ -44,13 +46,7 @@ def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
     account = person(request)
     family = get_object_or_404(Family.objects.select_related("licence"), slug=family_slug)
     if request.method == "POST":
-        form, chosen = _bound(request, family, selectors.current_form(family))
-        if form.is_valid() and chosen.is_valid():
-            saved = services.start(
-                actor=account, releases=chosen.cleaned_data["releases"], answers=form.cleaned_data
-            )
-            return _after_saving(request, saved)
-        return _questions(request, family, form, chosen, status=422)
+        return _start(request, family)
     if running := selectors.open_application(account, family):
         if running.state in EDITABLE_STATES:
             return redirect("access_requests:edit", running.pk)
@@ -64,13 +60,45 @@ def apply(request: HttpRequest, family_slug: str) -> HttpResponse:
         )
     wished = set(request.GET.getlist("release"))
     initial = [release for release in open_releases(family) if release.slug in wished]
-    form = AnswersForm(
-        selectors.current_form(family),
-        strict=False,
-        prefix="answers",
-        initial=selectors.answers_refused(account, family),
+    form, carried = _first_form(request, family)
+    chosen = ReleasesForm(family, initial={"releases": initial})
+    return _questions(request, family, form, chosen, carried=carried)
+
+
+def _first_form(request: HttpRequest, family: Family) -> tuple[AnswersForm, dict[str, Any]]:
+    """The questions, empty, or with the answers of an earlier application: of the one named by
+    `?from=`, or of the last one where that was refused.
+    """
+    account, newest = person(request), selectors.current_form(family)
+    wanted = request.GET.get("from", "")
+    source = selectors.refused_last(account, family)
+    if wanted.isdecimal() and len(wanted) < 19:
+        source = selectors.applications_of(account).filter(pk=int(wanted)).first()
+    if source is None:
+        return AnswersForm(newest, strict=False, prefix="answers"), {}
+    moved = carry(source.form, source.answers, newest, files=False)
+    form = AnswersForm(newest, strict=False, prefix="answers", initial=moved.answers)
+    return form, moved.told({}, source=source.reference)
+
+
+def _start(request: HttpRequest, family: Family) -> HttpResponse:
+    form, chosen = _bound(request, family, selectors.current_form(family))
+    fits = form.is_valid() and chosen.is_valid()
+    if not fits and not (request.FILES and chosen.is_valid()):
+        for key in _files(request, form):
+            form.add_error(key, "Choose a release first, and then this file again.")
+        return _questions(request, family, form, chosen, status=422)
+    # A browser forgets a chosen file when a page comes back with errors; the draft keeps it.
+    saved = services.start(
+        actor=person(request),
+        releases=chosen.cleaned_data["releases"],
+        answers=form.cleaned_data,
     )
-    return _questions(request, family, form, ReleasesForm(family, initial={"releases": initial}))
+    if saved.state in EDITABLE_STATES:
+        fits = _move_files(request, form, saved) and fits
+    if fits:
+        return _after_saving(request, saved)
+    return _questions(request, family, form, chosen, application=saved, status=422)
 
 
 @login_required
@@ -83,19 +111,73 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         )
         return redirect(found)
     if request.method == "POST":
-        form, chosen = _bound(request, found.family, found.form)
-        if form.is_valid() and chosen.is_valid():
-            saved = services.save_draft(
-                found.pk,
-                actor=person(request),
-                releases=chosen.cleaned_data["releases"],
-                answers=form.cleaned_data,
-            )
-            return _after_saving(request, saved)
-        return _questions(request, found.family, form, chosen, application=found, status=422)
+        return _save(request, found)
+    found = services.bring_up_to_date(found.pk, actor=person(request))
     form = AnswersForm(found.form, strict=False, prefix="answers", initial=found.answers)
     chosen = ReleasesForm(found.family, initial={"releases": found.releases.all()})
-    return _questions(request, found.family, form, chosen, application=found)
+    return _questions(request, found.family, form, chosen, application=found, carried=found.carried)
+
+
+def _save(request: HttpRequest, found: Application) -> HttpResponse:
+    form, chosen = _bound(request, found.family, found.form)
+    moved = _move_files(request, form, found)
+    if form.is_valid() and chosen.is_valid() and moved:
+        saved = services.save_draft(
+            found.pk,
+            actor=person(request),
+            releases=chosen.cleaned_data["releases"],
+            answers=form.cleaned_data,
+        )
+        return _after_saving(request, saved)
+    return _questions(
+        request, found.family, form, chosen, application=found, carried=found.carried, status=422
+    )
+
+
+def _files(request: HttpRequest, form: AnswersForm) -> list[str]:
+    """The keys of the attachment questions that a file came with."""
+    return [
+        one["key"]
+        for one in form.questions
+        if one["type"] == "attachment" and form.add_prefix(one["key"]) in request.FILES
+    ]
+
+
+def _move_files(request: HttpRequest, form: AnswersForm, application: Application) -> bool:
+    """Take the files that came, and away the one that was asked to go; False when one was refused,
+    and the form then says why.
+    """
+    actor, all_taken = person(request), True
+    if remove := request.POST.get("remove"):
+        services.detach(application.pk, remove, actor=actor)
+    for key in _files(request, form):
+        file = request.FILES[form.add_prefix(key)]
+        try:
+            services.attach(application.pk, key, file, actor=actor)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            if refusal.code != Code.INVALID:
+                raise
+            form.add_error(key, refusal.detail)
+            all_taken = False
+    application.refresh_from_db(fields=["answers"])
+    return all_taken
+
+
+@login_required
+@require_GET
+def attachment(request: HttpRequest, public_id: UUID) -> FileResponse:
+    """A file of an application, to those who may see it; always saved, never shown in the page."""
+    found = selectors.attachment_for(person(request), public_id)
+    response = FileResponse(
+        found.file.open("rb"),
+        as_attachment=True,
+        filename=found.name,
+        content_type=found.media_type,
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _own(request: HttpRequest, pk: int) -> Application:
@@ -138,11 +220,28 @@ def _questions(
     chosen: ReleasesForm,
     *,
     application: Application | None = None,
+    carried: dict[str, Any] | None = None,
     status: int = 200,
 ) -> HttpResponse:
     if getattr(request, "htmx", False):  # htmx shows only what answers 200
         return _saved(request, errors=len(form.errors) + len(chosen.errors))
-    context = {"family": family, "form": form, "chosen": chosen, "application": application}
+    carried = carried or {}
+    form.new_keys = frozenset(carried.get("new", []))
+    form.changed_keys = frozenset(carried.get("changed", []))
+    context: dict[str, Any] = {
+        "family": family,
+        "form": form,
+        "chosen": chosen,
+        "application": application,
+        "carried": carried,
+        "files": application.answers if application else {},
+        "action": request.path,
+    }
+    if application:
+        context["action"] = reverse("access_requests:edit", args=[application.pk])
+    elif not carried:
+        context["wished"] = request.GET.getlist("release")
+        context["startable"] = selectors.startable_from(person(request), family)
     if application and application.state == State.RETURNED:
         context["message"] = selectors.last_return(application)
     return render(request, "access_requests/questions.html", context, status=status)
@@ -155,6 +254,10 @@ def licence(request: HttpRequest, pk: int) -> HttpResponse:
     if found.state not in EDITABLE_STATES:
         messages.info(request, f"{found.reference} is already submitted; this is where it stands.")
         return redirect(found)
+    current = services.bring_up_to_date(found.pk, actor=person(request))
+    if current.form_id != found.form_id:
+        messages.info(request, "The questions have changed; see what is new before you submit.")
+        return redirect("access_requests:edit", found.pk)
     form = LicenceForm(request.POST or None)
     if request.method == "POST" and form.is_valid() and (done := _submit(request, found, form)):
         return done

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
+from django.urls import reverse
 
 from access_requests.models import Application, Grant, State
-from access_requests.questions import Question, shown
+from access_requests.questions import Question, asked, hidden, shown
 from access_requests.workflow import APPEAL_STATES
 from portal.audit.models import Event, Verb
 from portal.refusals import Code
@@ -131,6 +132,8 @@ class Answered:
     answer: str
     before: str = ""
     changed: bool = False
+    href: str = ""  # of the attached file
+    before_href: str = ""
 
 
 def events(application: Application) -> "Iterable[Event]":
@@ -163,14 +166,31 @@ def answered(
     `before`.
     """
     now = application.answers if answers is None else answers
-    return [_answered(question, now, before) for question in application.form.questions]
+    questions: list[Question] = application.form.questions
+    unasked = hidden(questions, now)
+    if before is not None:  # what was asked when it was returned is shown, for it changed
+        unasked &= hidden(questions, before)
+    return [
+        _answered(question, now, before)
+        for question in asked(questions)
+        if question["key"] not in unasked
+    ]
 
 
 def _answered(
     question: Question, answers: Mapping[str, object], before: Mapping[str, object] | None
 ) -> Answered:
-    now = shown(question, answers.get(question["key"]))
+    now = answers.get(question["key"])
+    text, href = shown(question, now), _href(question, now)
     if before is None:
-        return Answered(question["label"], now)
-    old = shown(question, before.get(question["key"]))
-    return Answered(question["label"], now, old, old != now)
+        return Answered(question["label"], text, href=href)
+    old = before.get(question["key"])
+    return Answered(
+        question["label"], text, shown(question, old), old != now, href, _href(question, old)
+    )
+
+
+def _href(question: Question, answer: object) -> str:
+    if question["type"] != "attachment" or not isinstance(answer, dict):
+        return ""
+    return reverse("access_requests:attachment", args=[answer["id"]])

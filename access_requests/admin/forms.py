@@ -1,52 +1,74 @@
-"""The questions of each family; frozen as soon as an application answers them."""
+"""The questions of each family, built without code; frozen as soon as an application answers."""
 
-import json
+from dataclasses import dataclass
 from typing import Any
 
-from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
-from access_requests import questions as rules
-from access_requests import services
+from access_requests import question_rules, services
+from access_requests.admin import question_rows
+from access_requests.admin.question_rows import Row
+from access_requests.answers import AnswersForm
 from access_requests.models import Form
+from access_requests.questions import DEFAULT_QUESTIONS, TYPES
 from portal.accounts.roles import is_manager, is_reviewer
+from portal.catalog.models import Family
+from portal.refusals import Refusal
 
 
-class IndentedJSON(forms.JSONField):
-    """JSON as a person edits it: one thing a line."""
+@dataclass(frozen=True)
+class Line:
+    """One row as the page shows it."""
 
-    def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, str):  # typed, and maybe not JSON at all: it comes back as it is
-            return value
-        return json.dumps(value, indent=2, ensure_ascii=False)
+    at: int
+    row: Row
+    inputs: frozenset[str]
+    errors: list[str]
+    deciders: list[tuple[str, str]]
+    is_first: bool
+    is_last: bool
+
+    @property
+    def knows_its_decider(self) -> bool:
+        return self.row["show_key"] in dict(self.deciders)
 
 
-class QuestionsForm(forms.ModelForm):
-    questions = IndentedJSON(
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 30}),
-        help_text="A list of {key, label, type, required, help, max_length, choices}. "
-        f"Types: {', '.join(rules.TYPES)}.",
-    )
+@dataclass(frozen=True)
+class Builder:
+    """What stands on the page: the rows as typed, and which form they are of."""
 
-    class Meta:
-        model = Form
-        fields = ("family", "questions")
+    rows: list[Row]
+    family: Family | None
+    form: Form | None = None
+    errors: dict[int, list[str]] | None = None
+    note: str = ""
 
-    def clean_questions(self) -> Any:
-        given = self.cleaned_data["questions"]
-        if found := rules.problems(given):
-            raise forms.ValidationError(found)
-        return given
+    def lines(self) -> list[Line]:
+        last = len(self.rows) - 1
+        return [
+            Line(
+                at,
+                row,
+                question_rows.inputs_of(row),
+                (self.errors or {}).get(at, []),
+                question_rows.deciders(self.rows, at),
+                at == 0,
+                at == last,
+            )
+            for at, row in enumerate(self.rows)
+        ]
 
 
 @admin.register(Form)
 class FormAdmin(ModelAdmin):
-    form = QuestionsForm
     actions = None
     list_display = ("__str__", "family", "version", "answered_by", "created_at")
     list_filter = ("family",)
@@ -60,21 +82,145 @@ class FormAdmin(ModelAdmin):
         number = getattr(obj, "answers", 0)
         return f"{number} applications (frozen)" if number else "nobody yet"
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Form | None = None) -> tuple[str, ...]:
-        return ("family",) if obj else ()
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path(
+                "preview/",
+                wrap(require_POST(self.preview)),
+                name="access_requests_form_preview",
+            ),
+            path(
+                "<int:pk>/preview/",
+                wrap(self.preview_saved),
+                name="access_requests_form_preview_saved",
+            ),
+            *super().get_urls(),
+        ]
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "questions": rules.DEFAULT_QUESTIONS,
-            **super().get_changeform_initial_data(request),
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """A new version: from the default questions, or from another version (`?from=`)."""
+        if not self.has_add_permission(request):
+            return super().add_view(request, form_url, extra_context)
+        if request.method == "POST":
+            return self._posted(request, None)
+        source = self.get_object(request, request.GET.get("from", ""))
+        questions = source.questions if source else DEFAULT_QUESTIONS
+        family = source.family if source else None
+        rows = [question_rows.row_of(question) for question in questions]
+        return self._page(request, Builder(rows, family))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        form = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        if form is None:
+            raise Http404("no such form, or none that this person may know of")
+        if not self.has_change_permission(request, form):
+            return self._read_only(request, form, 403 if request.method == "POST" else 200)
+        if request.method == "POST":
+            return self._posted(request, form)
+        rows = [question_rows.row_of(question) for question in form.questions]
+        return self._page(request, Builder(rows, form.family, form))
+
+    def _posted(self, request: HttpRequest, form: Form | None) -> HttpResponse:
+        """A button of the page; saving is one of them, and the others change only the page."""
+        rows = question_rows.rows_of(request.POST)
+        slug = request.POST.get("family", "")
+        family = form.family if form else Family.objects.filter(slug=slug).first()
+        do = request.POST.get("do", "save")
+        if do != "save":
+            rows = question_rows.changed(rows, do)
+            note = "Not saved yet: press Save when the form is as you want it."
+            return self._page(request, Builder(rows, family, form, note=note))
+        questions = question_rows.questions_of(rows)
+        if family is None or question_rules.problems(questions):
+            return self._wrong(request, rows, family, form)
+        try:
+            saved = (
+                services.change_form(form.pk, questions)
+                if form
+                else services.make_form(family, questions)
+            )
+        except Refusal as refusal:
+            messages.error(request, f"{refusal.detail} {refusal.way_out}")
+            return self._page(request, Builder(rows, family, form), status=refusal.status)
+        messages.success(request, f"{saved} is saved. New applications answer it from now on.")
+        return redirect("admin:access_requests_form_change", saved.pk)
+
+    def _wrong(
+        self, request: HttpRequest, rows: list[Row], family: Family | None, form: Form | None
+    ) -> HttpResponse:
+        questions = question_rows.questions_of(rows)
+        by_question = question_rules.problems_by_question(questions)
+        lines = [] if by_question else question_rules.problems(questions)
+        if family is None:
+            lines.append("Choose the family that the form is for.")
+        note = " ".join(["Not saved. Mend what is marked; all you typed is here.", *lines])
+        builder = Builder(rows, family, form, by_question, note)
+        return self._page(request, builder, status=422)
+
+    def _page(self, request: HttpRequest, builder: Builder, status: int = 200) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(builder.form or "A new form"),
+            "builder": builder,
+            "lines": builder.lines(),
+            "types": TYPES.items(),
+            "families": Family.objects.order_by("name"),
+            "list_url": reverse("admin:access_requests_form_changelist"),
         }
+        if getattr(request, "htmx", False) and status == 422:
+            status = 200  # htmx shows only what answers 200
+        return TemplateResponse(request, "access_requests/forms/build.html", context, status=status)
 
-    def save_model(self, request: HttpRequest, obj: Form, form: Any, change: bool) -> None:
-        if change:
-            services.change_form(obj.pk, obj.questions)
-            return
-        made = services.make_form(obj.family, obj.questions)
-        obj.pk, obj.version = made.pk, made.version
+    def _read_only(self, request: HttpRequest, form: Form, status: int) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(form),
+            "form": form,
+            "shown": AnswersForm(form, strict=False).shown(),
+            "types": TYPES,
+            "answers": form.applications.count(),
+            "manages": self.has_add_permission(request),
+            "list_url": reverse("admin:access_requests_form_changelist"),
+        }
+        return TemplateResponse(request, "access_requests/forms/show.html", context, status=status)
+
+    def preview(self, request: HttpRequest) -> HttpResponse:
+        """The questions as typed, as an applicant will see them; nothing is saved."""
+        if not self.has_add_permission(request):
+            raise Http404("for managers")
+        rows = question_rows.rows_of(request.POST)
+        questions = question_rows.questions_of(rows)
+        family = Family.objects.filter(slug=request.POST.get("family", "")).first()
+        found = question_rules.problems(questions)
+        form = Form(family=family, questions=[] if found else questions)
+        return self._preview(request, form, found)
+
+    def preview_saved(self, request: HttpRequest, pk: int) -> HttpResponse:
+        form = self.get_object(request, str(pk)) if self.has_view_permission(request) else None
+        if form is None:
+            raise Http404("no such form, or none that this person may know of")
+        return self._preview(request, form, [])
+
+    def _preview(self, request: HttpRequest, form: Form, found: list[str]) -> HttpResponse:
+        context = {
+            "title_of": form.family.name if form.family_id else "a family",
+            "form": AnswersForm(form, strict=False, prefix="answers"),
+            "problems": found,
+            "files": {},
+        }
+        status = 422 if found else 200
+        return render(request, "access_requests/forms/preview.html", context, status=status)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_reviewer(request.user)

@@ -4,6 +4,7 @@ from access_requests.models.application import (
     Message,
     Review,
 )
+from access_requests.models.attachment import Attachment
 from access_requests.models.desk import Note, Opinion, Recusal
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
@@ -24,6 +25,7 @@ __all__ = [
     "OPEN_STATES",
     "QUEUE_STATES",
     "Application",
+    "Attachment",
     "Block",
     "CloseOut",
     "CoApplicant",

@@ -37,6 +37,13 @@ class Application(models.Model):
     releases = models.ManyToManyField(Release, related_name="applications")
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     answers = models.JSONField(default=dict)
+    carried = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What became of a draft's answers when they came from another form or "
+        "application: {source, new: [key], changed: [key], dropped: [[label, answer]]}. "
+        "Emptied at submission.",
+    )
     search_text = models.TextField(
         blank=True,
         help_text="Answers and institution as plain text: one search for every database.",

@@ -8,9 +8,7 @@ from portal.catalog.models import Family
 class Form(models.Model):
     """One version of a family's questions; frozen as soon as an application answers it.
 
-    `questions` is a list of {key, label, type, required, help, max_length, choices}; the types are
-    those
-    of `access_requests.forms.FIELD_TYPES`.
+    `questions` is a list of `access_requests.questions.Question`.
     """
 
     family = models.ForeignKey(Family, models.PROTECT, related_name="forms")

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
 from django.utils import timezone
 
-from access_requests.models import Application, Form, Message
+from access_requests.models import Application, Attachment, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
@@ -80,6 +81,32 @@ def application_for(account: Account, pk: int) -> Application:
     return found
 
 
+def attachment_for(account: Account, public_id: UUID) -> Attachment:
+    """A file of one's own application, or for reviewers one that its answers on the table name.
+
+    Raises Http404 for all others.
+    """
+    found = Attachment.objects.filter(public_id=public_id).first()
+    if found is None:
+        raise Http404("no such file")
+    application = application_for(account, found.application_id)
+    if application.applicant_id != account.pk:
+        table = answers_on_the_table(application)
+        answers = [*table.answers.values(), *(table.before or {}).values()]
+        if found.answer() not in answers:
+            raise Http404("a file that was not handed in")
+    return found
+
+
+def startable_from(account: Account, family: Family) -> Application | None:
+    """The person's last application whose answers a new one of the family can start from: of this
+    family if there is one.
+    """
+    done = account.applications.select_related("family", "form").exclude(answers={})
+    closed = done.exclude(state__in=OPEN_STATES)
+    return closed.filter(family=family).first() or done.exclude(family=family).first()
+
+
 @dataclass(frozen=True)
 class OnTheTable:
     """The answers that a reviewer reads: never ones that the applicant is still typing."""
@@ -107,10 +134,12 @@ def open_application(account: Account, family: Family) -> Application | None:
     return account.applications.filter(family=family, state__in=OPEN_STATES).first()
 
 
-def answers_refused(account: Account, family: Family) -> dict[str, Any]:
-    """The answers of the last application, where it was refused: a new one begins with them."""
-    last = account.applications.filter(family=family).first()
-    return last.answers if last and last.state == State.REFUSED else {}
+def refused_last(account: Account, family: Family) -> Application | None:
+    """The person's last application of the family, where it was refused: a new one begins with its
+    answers.
+    """
+    last = account.applications.select_related("family", "form").filter(family=family).first()
+    return last if last and last.state == State.REFUSED else None
 
 
 def review_queue(account: Account) -> "QuerySet[Application]":

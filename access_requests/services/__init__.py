@@ -2,8 +2,15 @@
 
 from access_requests.services.acts import unknown_action
 from access_requests.services.appeals import appeal
-from access_requests.services.applying import save_draft, start, submit, withdraw
+from access_requests.services.applying import (
+    bring_up_to_date,
+    save_draft,
+    start,
+    submit,
+    withdraw,
+)
 from access_requests.services.assigning import advise, ask, assign, recuse, remind, share_out
+from access_requests.services.attachments import attach, detach
 from access_requests.services.blocks import block, change_block
 from access_requests.services.coapplicants import (
     admit,
@@ -42,7 +49,9 @@ __all__ = [
     "ask",
     "ask_renewal",
     "assign",
+    "attach",
     "block",
+    "bring_up_to_date",
     "change_block",
     "change_form",
     "claim",
@@ -50,6 +59,7 @@ __all__ = [
     "decide",
     "decline",
     "describe_licence",
+    "detach",
     "expire_grants",
     "invite",
     "invite_again",

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from access_requests import selectors
 from access_requests.answers import clean_answers
+from access_requests.carrying import carry
 from access_requests.models import Application, Form, Review, State
-from access_requests.questions import DEFAULT_QUESTIONS
+from access_requests.questions import DEFAULT_QUESTIONS, asked, shown
 from access_requests.services.acts import act
 from access_requests.services.licences import accept
 from access_requests.services.questions import make_form
@@ -54,7 +55,7 @@ def _create(
     actor: Account, family: Family, releases: list[Release], answers: dict[str, Any] | None
 ) -> Application:
     form = _saved_form(family)
-    cleaned = _given(clean_answers(form, answers or {}, strict=False))
+    cleaned = _given(_typed(form, answers or {}, {}))
     application = Application.objects.create(
         applicant=actor, family=family, form=form, answers=cleaned
     )
@@ -87,7 +88,7 @@ def save_draft(
     """
     with act(application_id, Action.SAVE, actor=actor) as (application, _):
         if answers is not None:
-            cleaned = clean_answers(application.form, answers, strict=False)
+            cleaned = _typed(application.form, answers, application.answers)
             application.answers = _given({**application.answers, **cleaned})
             application.save(update_fields=["answers", "updated_at"])
         if releases is not None:
@@ -97,6 +98,42 @@ def save_draft(
             _none_withdrawn(chosen)
             application.releases.set(chosen)
     return application
+
+
+def bring_up_to_date(application_id: int, *, actor: Account) -> Application:
+    """Move a draft that nobody has seen to the family's newest form, with every answer that fits.
+
+    What is new, what changed and what is no longer asked stays written down in `carried` until the
+    draft is submitted. Does nothing when the draft is up to date, or was submitted before.
+    """
+    with act(application_id, Action.SAVE, actor=actor) as (application, _):
+        old, new = application.form, selectors.current_form(application.family)
+        if application.submitted_at or not new.pk or new.version <= old.version:
+            return application
+        carried = carry(old, application.answers, new)
+        application.form = new
+        application.answers = _given(carried.answers)
+        application.carried = carried.told(application.carried, source=f"version {old.version}")
+        application.save(update_fields=["form", "answers", "carried", "updated_at"])
+    return application
+
+
+def _typed(form: Form, answers: Any, before: dict[str, Any]) -> dict[str, Any]:
+    """Clean answers of a draft, files left out: those come and go by `attach` and `detach`."""
+    cleaned = clean_answers(form, answers, strict=False)
+    for question in form.questions:
+        if question["type"] != "attachment":
+            continue
+        given = cleaned.pop(question["key"], None)
+        if given and given != before.get(question["key"]):
+            text = "A file is not sent among the answers."
+            raise Refusal(
+                Code.INVALID,
+                f"{question['label']}: {text}",
+                "Send it to the application's attachments first.",
+                fields={question["key"]: [text]},
+            )
+    return cleaned
 
 
 def submit(
@@ -123,6 +160,7 @@ def submit(
             text_sha256=text_sha256,
         )
         application.affiliation = affiliation.snapshot()
+        application.carried = {}
         application.search_text = _search_text(application)
         application.submitted_at = application.submitted_at or timezone.now()
         again = application.state == State.RETURNED
@@ -130,6 +168,7 @@ def submit(
         application.save(
             update_fields=[
                 "answers",
+                "carried",
                 "acceptance",
                 "affiliation",
                 "search_text",
@@ -174,7 +213,7 @@ def withdraw(application_id: int, *, actor: Account) -> Application:
 
 def _given(answers: dict[str, Any]) -> dict[str, Any]:
     """Without what was left empty, so that an answer cleared and an answer never given are one."""
-    return {key: value for key, value in answers.items() if value not in (None, "")}
+    return {key: value for key, value in answers.items() if value not in (None, "", [])}
 
 
 def _affiliation(application: Application) -> Affiliation:
@@ -191,8 +230,12 @@ def _affiliation(application: Application) -> Affiliation:
 
 
 def _search_text(application: Application) -> str:
-    texts = [*application.answers.values(), *application.affiliation.values()]
-    return "\n".join(text for text in texts if isinstance(text, str) and text)
+    texts = [str(text) for text in application.affiliation.values() if isinstance(text, str)]
+    for question in asked(application.form.questions):
+        answer = application.answers.get(question["key"])
+        if isinstance(answer, str | list | dict):
+            texts += [answer if isinstance(answer, str) else shown(question, answer)]
+    return "\n".join(text for text in texts if text)
 
 
 def _one_family(releases: list[Release]) -> Family:

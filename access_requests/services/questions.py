@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from access_requests import questions as rules
+from access_requests import question_rules as rules
 from access_requests.models import Form
 from portal.catalog.models import Family
 from portal.refusals import Code, Refusal

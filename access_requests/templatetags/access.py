@@ -1,5 +1,6 @@
 """`{% load access %}`: the one next step of the person who looks, and codes in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import template
@@ -11,6 +12,12 @@ from portal.catalog.models import Release
 register = template.Library()
 register.filter("done", words.done)
 register.filter("closed", words.closed)
+
+
+@register.filter
+def at(things: Mapping[str, Any], key: str) -> Any:
+    """What stands under a key; None when nothing does."""
+    return things.get(key)
 
 
 @register.simple_tag(takes_context=True)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from access_requests import services
-from access_requests.models import Application, Form, Grant, State
+from access_requests.models import Application, Grant, State
 from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
 from tests.access_requests.people import ANSWERS, applicant, denials
@@ -326,38 +326,6 @@ def test_grants_are_found_by_filter_and_search(
     grant: Grant, rita: Account, query: str, shown: bool
 ) -> None:
     assert (f"G-{grant.pk:06d}" in text(signed_in(rita), f"{GRANTS}?{query}")) is shown
-
-
-def test_a_manager_makes_a_new_version_of_a_form(family: Family, manager: Account) -> None:
-    client = signed_in(manager)
-    add = reverse("admin:access_requests_form_add")
-    assert "research_purpose" in text(client, add)
-    bad = client.post(add, {"family": family.pk, "questions": '[{"key": "a"}]'})
-    assert bad.status_code == 200
-    assert "`label` is missing." in bad.content.decode()
-    for version in (1, 2):
-        client.post(
-            add, {"family": family.pk, "questions": '[{"key": "a", "label": "A", "type": "text"}]'}
-        )
-        assert Form.objects.count() == version
-    assert set(Form.objects.values_list("version", flat=True)) == {1, 2}
-
-
-def test_a_form_is_changed_until_it_is_answered(
-    draft: Application, family: Family, manager: Account, rita: Account
-) -> None:
-    free = services.make_form(family, [{"key": "a", "label": "A", "type": "text"}])
-    changed = {"questions": '[{"key": "b", "label": "B", "type": "text"}]'}
-    for form, sent_by in ((draft.form, manager), (free, rita)):
-        address = reverse("admin:access_requests_form_change", args=[form.pk])
-        assert signed_in(sent_by).get(address).status_code == 200
-        signed_in(sent_by).post(address, changed)
-        before = form.questions
-        form.refresh_from_db()
-        assert form.questions == before
-    signed_in(manager).post(reverse("admin:access_requests_form_change", args=[free.pk]), changed)
-    free.refresh_from_db()
-    assert free.questions[0]["key"] == "b"
 
 
 def test_agreements_are_read_and_never_changed(
