@@ -143,6 +143,7 @@ class ApplicationAdmin(Desk):
 
     def to_next(self, request: HttpRequest, pk: int = 0) -> HttpResponse:
         """The next application to review, after the one on screen."""
+        self.desk_only(request)
         here = selectors.submitted().filter(pk=pk).first()
         found = selectors.next_for(reviewer(request), here)
         if found is None:
@@ -152,6 +153,7 @@ class ApplicationAdmin(Desk):
 
     def save_filter(self, request: HttpRequest) -> HttpResponse:
         """Keep the list's address under a name, or forget that name."""
+        self.desk_only(request)
         query, name = request.POST.get("query", "")[:500], request.POST.get("name", "").strip()[:40]
         mine = SavedFilter.objects.filter(owner=reviewer(request), name=name)
         if "forget" in request.POST:

@@ -56,9 +56,12 @@ class Desk(ModelAdmin):
     ) -> HttpResponse:
         return self.page(request, self.found(request, object_id))
 
-    def found(self, request: HttpRequest, object_id: str) -> Any:
+    def desk_only(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise Http404("not at the desk")
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        self.desk_only(request)
         found = self.get_object(request, str(object_id))
         if found is None:
             raise Http404("no such row, or none that reviewers may know of")

@@ -161,7 +161,7 @@ def _open_invitation(member: CoApplicant | None, nonce: str, actor: Account) -> 
         raise Denial(
             Code.NOT_ALLOWED,
             "This invitation went to another address than those of your account.",
-            f"Add {member.email} to your account and confirm it, or ask to be invited at yours.",
+            "Add the address that the mail went to and confirm it, or ask to be invited at yours.",
             url=reverse("account_email"),
         )
     _takes_people(member.application)

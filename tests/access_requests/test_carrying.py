@@ -76,14 +76,17 @@ def test_a_new_application_can_start_from_the_last_one(
     refused: Application, alice: Account, release: Release
 ) -> None:
     client = signed_in(alice)
+    Application.objects.filter(pk=refused.pk).update(state="withdrawn")
     empty = client.get("/applications/new/llama/?release=llama-7b").text
     assert f"?from={refused.pk}&amp;release=llama-7b" in empty
     assert ANSWERS["research_purpose"] not in empty
+    Application.objects.filter(pk=refused.pk).update(state="refused")
     status_page = client.get(f"/applications/{refused.pk}/").text
     assert f"/applications/new/llama/?from={refused.pk}" in status_page
     filled = client.get(f"/applications/new/llama/?from={refused.pk}&release=llama-7b").text
     assert ANSWERS["research_purpose"] in filled
     assert f"Filled in from {refused.reference}" in filled
+    assert f"Filled in from {refused.reference}" in client.get("/applications/new/llama/").text
     assert Application.objects.count() == 1  # nothing is made before the first save
 
 

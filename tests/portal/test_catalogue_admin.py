@@ -48,21 +48,3 @@ def test_links_live_for_an_hour_to_a_year(manager: Account, release: Release) ->
     assert change_release(client, release, link_hours=2) == 302
     release.refresh_from_db()
     assert release.link_hours == 2
-
-
-def test_the_time_to_accept_a_new_licence_is_not_endless(
-    manager: Account, licence: Licence
-) -> None:
-    form = {
-        "slug": licence.slug,
-        "name": licence.name,
-        **{"versions-TOTAL_FORMS": 1, "versions-INITIAL_FORMS": 0},
-        **{"versions-0-number": 2, "versions-0-text": "Two.", "versions-0-standing_grants": "keep"},
-        **{"versions-0-published_at_0": "2026-01-01", "versions-0-published_at_1": "00:00"},
-    }
-    url = f"/admin/catalog/licence/{licence.pk}/change/"
-    client = signed_in(manager)
-    assert client.post(url, {**form, "versions-0-reaccept_days": 2_147_483_647}).status_code == 200
-    assert licence.versions.count() == 1
-    assert client.post(url, {**form, "versions-0-reaccept_days": 60}).status_code == 302
-    assert licence.versions.count() == 2

@@ -18,23 +18,59 @@ from django.core.exceptions import FieldError
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access_requests.models import Application
+from access_requests.models import Application, Form, Renewal
 from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
-from tests.walker.world import FAMILIES, World
+from portal.audit.models import Event
+from portal.catalog.models import Licence
+from tests.walker.marks import World
+from tests.walker.world import FAMILIES
 
 # What a parameter stands for: a pattern of the route (up to and with the parameter) → kind of thing.
 KINDS: tuple[tuple[str, str], ...] = (
     (r"access_requests/application/<int:pk>", "application on the desk"),
     (r"applications/<int:pk>", "application"),
     (r"grants?/<int:pk>", "grant"),
+    (r"attachments/<uuid:public_id>", "attachment"),
+    (r"applications/people/<int:pk>", "place"),
+    (r"coapplicant/<int:pk>", "place"),
+    (r"applications/agreements/<int:pk>", "agreement"),
+    (r"applications/join/<str:token>", "invitation"),
+    (r"licence/<int:pk>", "licence"),
+    (r"access_requests/form/<int:pk>", "form"),
+    (r"renewal/<int:pk>", "renewal"),
+    (r"events?/<int:(pk|id)>", "event"),
+    (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
     (r"<uuid:run_id>", "run"),
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
 )
+# What belongs to nobody, or is found by its own row.
+ANYBODYS: dict[str, type[Model]] = {
+    "licence": Licence,
+    "form": Form,
+    "renewal": Renewal,
+    "event": Event,
+}
+# What the pages of the admin offer beside the table of the workflow.
+DESK_FORMS = ("note", "advise")
+ACTIONS: dict[str, tuple[str, ...]] = {
+    "grant": tuple(map(str, GrantAction)),
+    "coapplicant": ("admit", "decline"),
+    "renewal": ("approve", "refuse"),
+    "licence": ("preview", "publish", "about"),
+}
 # How a row of the admin belongs to a person.
-BELONGS = ("account", "applicant", "user", "actor", "grant__account", "account__user")
+BELONGS = (
+    "account",
+    "applicant",
+    "user",
+    "actor",
+    "grant__account",
+    "account__user",
+    "application__applicant",
+)
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -53,7 +89,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
             self.path,
         )
 
@@ -95,6 +131,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
     if found := re.match(r"admin/([a-z_]+)/([a-z_]+)/<path:object_id>", path):
         if found[2] == "application":  # not the draft, which the desk does not know
             return world.things[owner]["application"][1:2]
+        if found[2] == "coapplicant":  # who joined; the desk does not know the invited
+            return world.things[owner]["place"][-1:]
         return _rows(apps.get_model(found[1], found[2]), account)
     match name:
         case "content_type_id":
@@ -106,7 +144,9 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
         case "url":
             return ["nothing/here"]
         case "action":
-            return [str(a) for a in (GrantAction if "/grant/" in path else Action)]
+            return _actions(path)
+        case "kind":
+            return ["jsonl", "csv"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:
@@ -123,6 +163,16 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
     )
 
 
+def _actions(path: str) -> list[str]:
+    """What the page of a thing in the admin does with it."""
+    if "/application/" in path:
+        return sorted({*map(str, Action), *DESK_FORMS})
+    for model, actions in ACTIONS.items():
+        if f"/{model}/" in path:
+            return list(actions)
+    raise AssertionError(f"tests/walker/addresses.py does not know the actions of {path}")
+
+
 def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
     if kind == "application on the desk":
         _, waiting, _, _, *claimed = world.things[owner]["application"]
@@ -131,6 +181,10 @@ def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
         return [release.slug for release in world.releases["llama"]]
     if kind == "family":
         return list(FAMILIES[:1])
+    if kind == "question":
+        return ["paper"]
+    if kind in ANYBODYS:
+        return _rows(ANYBODYS[kind], world.people[owner])
     return world.things[owner][kind]
 
 
@@ -139,9 +193,13 @@ def _rows(model: type[Model], account: Account) -> list[Any]:
     rows = model._default_manager.order_by("pk")
     if model is Account:
         return [account.pk]
+    belongs = False
     for path in BELONGS:
         try:
-            return list(rows.filter(**{path: account}).values_list("pk", flat=True)[:1])
+            found = list(rows.filter(**{path: account}).values_list("pk", flat=True)[:1])
         except (FieldError, ValueError):
             continue
-    return list(rows.values_list("pk", flat=True)[:1])
+        if found:
+            return found
+        belongs = True
+    return [] if belongs else list(rows.values_list("pk", flat=True)[:1])

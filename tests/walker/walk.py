@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signals import got_request_exception
 from django.db import transaction
 from django.http import HttpResponse
@@ -19,7 +20,9 @@ from distribution import links
 from portal.accounts.models import Account
 from portal.refusals import Refusal
 from tests.walker.addresses import Route, addresses, routes
-from tests.walker.world import OWNERS, World
+from tests.walker.around import PDF
+from tests.walker.marks import World
+from tests.walker.world import OWNERS
 
 # Who walks, in the order of the table's columns. bob does not: his things are foreign to all of them.
 WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "root")
@@ -78,7 +81,9 @@ class Walker:
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
-            if address.startswith("/api/"):
+            if "/attachments/" in address:
+                sent["data"] = {"file": SimpleUploadedFile("paper.pdf", PDF)}
+            elif address.startswith("/api/"):
                 sent["content_type"] = "application/json"
         self.errors: list[str] = []
         with transaction.atomic():
@@ -137,6 +142,9 @@ def full(world: World, who: str) -> dict[str, Any]:
     return {
         "reason": text,
         "message": text,
+        "body": text,
+        "text": text,
+        "appeal": text,
         "name": account.name if account else "Nobody",
         "typed_name": account.name if account else "Nobody",
         "releases": ["llama-7b"],
@@ -170,7 +178,8 @@ def _methods(root: Walker, world: World, route: Route) -> list[str]:
         if "/act/" in route.path:
             return ["POST"]
         reads = route.path.endswith(("/history/", "/<path:object_id>/", "<app_label>/"))
-        return ["GET"] if reads else ["GET", "POST"]
+        if reads:
+            return ["GET"]
     address = addresses(route, world, "bob")[0]
     return [m for m in ("GET", "POST") if root.ask(m, address).status_code != 405]
 
@@ -205,7 +214,10 @@ def _is_form_of_the_admin(route: Route) -> bool:
 
 
 def _for_the_desk(address: str) -> dict[str, Any]:
-    """The form there names releases by their ids, and asks for a day."""
+    """The forms there name releases by their ids, and ask for a day."""
+    day = f"{timezone.now() + timedelta(days=400):%Y-%m-%d}"
+    if re.fullmatch(r"/admin/access_requests/renewal/\d+/act/approve/", address):
+        return {"ends_at": day}
     found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/approve/", address)
     if found is None:
         return {}

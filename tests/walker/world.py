@@ -1,13 +1,7 @@
-"""A small world for the walk: who is in it, what each owns, and the secrets planted in what they own.
+"""A small world for the walk: who is in it, what each owns, and the secrets planted in what they own."""
 
-Each person's texts bear a mark of their own, and each mark says who may read it. A page that shows a
-mark to somebody else has a leak, wherever the text came from.
-"""
-
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
@@ -15,16 +9,18 @@ from django.utils import timezone
 
 from access_requests import services
 from access_requests.models import Application, Grant
-from access_requests.questions import DEFAULT_QUESTIONS
 from distribution import links
 from distribution.models import Artifact, Download, Revision
 from distribution.stores import get_store
 from inference_sandbox.models import Run
-from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.accounts.models import ApiToken, Scope
 from portal.accounts.roles import Role, make_groups
+from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from tests.people import person
+from tests.walker import around
+from tests.walker.marks import REVIEWERS, Secret, World
 
 CONTENT = b"not weights, but bytes all the same"
 SHA256 = "ab" * 32
@@ -32,31 +28,6 @@ CLAIMED = tuple(f"claimed-by-{name}" for name in ("sam", "rita", "mona", "root")
 FAMILIES = ("llama", "draft", "waiting", "returned", *CLAIMED)
 
 
-@dataclass(frozen=True)
-class Secret:
-    """A text that was planted, and the names of those who may read it."""
-
-    text: str
-    what: str
-    readers: frozenset[str]
-
-
-@dataclass
-class World:
-    people: dict[str, Account] = field(default_factory=dict)
-    secrets: list[Secret] = field(default_factory=list)
-    # owner → what their addresses are made of, by the kinds that tests/walker/addresses.py names
-    things: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
-    releases: dict[str, list[Release]] = field(default_factory=dict)
-
-    def plant(self, owner: str, what: str, readers: Iterable[str]) -> str:
-        """A text that nothing else holds, written down as a secret."""
-        text = f"{what.replace(' ', '-')}-of-{owner}-{len(self.secrets):03d}x"
-        self.secrets.append(Secret(text, what, frozenset(readers)))
-        return text
-
-
-REVIEWERS = ("rita", "sam", "mona", "root")
 ROLES: dict[str, tuple[Role, ...]] = {
     "mallory": (),  # signed in, and has nothing
     "alice": (),  # applied
@@ -66,6 +37,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "mona": (Role.MANAGER,),
     "audrey": (Role.AUDITOR,),
     "root": (),  # a superuser
+    "carol": (),  # of everybody's lab
 }
 OWNERS = ("alice", "bob", "rita", "mona", "audrey", "root")
 
@@ -81,12 +53,17 @@ def make_world() -> World:
     root.is_staff = root.is_superuser = True
     root.save()
     _catalogue(world)
+    around.affiliate(world.people["carol"], institution="Everybody's lab")
     for owner in OWNERS:
+        world.things[owner] = {}
         _affiliate(world, owner)
         _apply(world, owner)
         _use(world, owner)
+        around.keep(world, owner)
         _plant_in_mails(world, owner)
     _second_factors(world)
+    around.policies(world)
+    seal_waiting()
     return world
 
 
@@ -95,7 +72,7 @@ def _catalogue(world: World) -> None:
     LicenceVersion.objects.create(licence=licence, number=1, text="# For research")
     for slug in FAMILIES:
         family = Family.objects.create(slug=slug, name=slug, publisher="meta", licence=licence)
-        services.make_form(family, DEFAULT_QUESTIONS)
+        services.make_form(family, around.QUESTIONS)
         world.releases[slug] = [
             Release.objects.create(
                 family=family,
@@ -129,13 +106,8 @@ def _publish(release: Release) -> None:
 
 
 def _affiliate(world: World, owner: str) -> None:
-    Affiliation.objects.create(
-        account=world.people[owner],
-        category="academia",
-        institution=world.plant(owner, "institution", {owner, *REVIEWERS}),
-        country="NL",
-        position="Postdoc",
-    )
+    institution = world.plant(owner, "institution", {owner, *REVIEWERS})
+    around.affiliate(world.people[owner], institution=institution)
     email = world.people[owner].email
     world.secrets.append(Secret(email, "e-mail address", frozenset({owner, *REVIEWERS})))
     world.secrets.append(Secret(world.people[owner].password, "password hash", frozenset()))
@@ -165,11 +137,12 @@ def _apply(world: World, owner: str) -> None:
     services.decide(approved.pk, actor=reviewer, approve=True, reason=reason)
     for application, holder in zip(claimed, holders, strict=True):
         services.claim(application.pk, actor=world.people[holder])
+    around.talk(world, owner, claimed[0], world.people[holders[0]])
     grants = list(Grant.objects.filter(account=world.people[owner]).order_by("id"))
     services.suspend(
         grants[1].pk, actor=world.people["mona"], reason=world.plant(owner, "suspension", both)
     )
-    world.things[owner] = {
+    world.things[owner] |= {
         "application": [a.pk for a in (draft, waiting, returned, approved, *claimed)],
         "grant": [grant.pk for grant in grants],
     }
@@ -185,6 +158,11 @@ def _starter(world: World, owner: str) -> Callable[..., Application]:
             "sharing": "outputs",
         }
         made = services.start(actor=account, releases=world.releases[family], answers=answers)
+        if family in ("draft", "waiting"):
+            around.attach(world, owner, made, readers)
+            around.invite(world, owner, made, readers)
+        if family == "waiting":
+            around.join(world, owner, made)
         if submit:
             services.submit(made.pk, actor=account, typed_name=account.name)
         made.refresh_from_db()

@@ -1,0 +1,100 @@
+"""What lies around the applications of the walk's world: files, talk, notes, the lab, renewals."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from access_requests import mailed_links, services
+from access_requests.models import (
+    Application,
+    DecisionPolicy,
+    ReasonTemplate,
+    ReviewTarget,
+)
+from access_requests.questions import DEFAULT_QUESTIONS
+from portal.accounts.models import Account, Affiliation
+from portal.catalog.models import Family
+from tests.walker.marks import REVIEWERS, World
+
+PAPER: dict[str, Any] = {"key": "paper", "label": "A paper of yours", "type": "attachment"}
+QUESTIONS: list[Any] = [*DEFAULT_QUESTIONS, PAPER]
+PDF = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n"
+
+
+def affiliate(account: Account, *, institution: str) -> None:
+    Affiliation.objects.create(
+        account=account,
+        category="academia",
+        institution=institution,
+        country="NL",
+        position="Postdoc",
+    )
+
+
+def attach(world: World, owner: str, application: Application, readers: set[str]) -> None:
+    """A file whose name is the secret."""
+    name = world.plant(owner, "attached file", readers)
+    file = SimpleUploadedFile(f"{name}.pdf", PDF, content_type="application/pdf")
+    made = services.attach(application.pk, "paper", file, actor=world.people[owner])
+    world.things[owner].setdefault("attachment", []).append(made.public_id)
+
+
+def talk(world: World, owner: str, application: Application, reviewer: Account) -> None:
+    """Both sides write, and the reviewers among themselves. `reviewer` holds the claim."""
+    desk = set(REVIEWERS) - {owner}
+    both = {owner, *REVIEWERS}
+    account, pk = world.people[owner], application.pk
+    services.write(pk, actor=account, body=world.plant(owner, "applicant's message", both))
+    services.write(pk, actor=reviewer, body=world.plant(owner, "reviewer's message", both))
+    services.note(pk, actor=reviewer, body=world.plant(owner, "internal note of a reviewer", desk))
+    others = (world.people[name] for name in ("rita", "mona", "sam"))
+    colleague = next(person for person in others if person not in (reviewer, account))
+    services.ask(
+        pk,
+        actor=reviewer,
+        reviewer=colleague,
+        question=world.plant(owner, "question to a colleague", desk),
+    )
+    answer = world.plant(owner, "colleague's advice", desk)
+    services.advise(pk, actor=colleague, advice="approve", answer=answer)
+
+
+def invite(world: World, owner: str, application: Application, readers: set[str]) -> None:
+    """Somebody of the lab, who has not joined yet: the address is a secret, the link a greater one."""
+    # Managers see in the list of outgoing mail where one went.
+    email = f"{world.plant(owner, 'invited address', {*readers, 'mona', 'root'})}@example.org"
+    member = services.invite(application.pk, actor=world.people[owner], email=email)
+    token = mailed_links.url("join", member.pk, member.nonce).rstrip("/").rpartition("/")[2]
+    world.things[owner].setdefault("place", []).insert(0, member.pk)
+    world.things[owner].setdefault("invitation", []).append(token)
+
+
+def join(world: World, owner: str, application: Application) -> None:
+    """Carol of the lab, who joined."""
+    carol = world.people["carol"]
+    member = services.invite(application.pk, actor=world.people[owner], email=carol.email)
+    token = mailed_links.url("join", member.pk, member.nonce).rstrip("/").rpartition("/")[2]
+    services.join(token, actor=carol, typed_name=carol.name)
+    world.things[owner]["place"].append(member.pk)
+
+
+def keep(world: World, owner: str) -> None:
+    """A renewal that waits, and the agreement behind the grants."""
+    account, things = world.people[owner], world.things[owner]
+    services.ask_renewal(
+        things["grant"][0],
+        actor=account,
+        used_for=world.plant(owner, "report of use", {owner, *REVIEWERS}),
+    )
+    things["agreement"] = list(account.acceptances.values_list("pk", flat=True)[:1])
+
+
+def policies(world: World) -> None:
+    """One of each thing that managers set up for a family."""
+    family = Family.objects.get(slug="llama")
+    DecisionPolicy.objects.create(release=family.releases.first())
+    ReviewTarget.objects.create(family=family, days=5)
+    ReasonTemplate.objects.create(family=family, title="Scope", text="Outside the licence.")
+    services.block(
+        actor=world.people["mona"], family=family, account=world.people["bob"], reason="Spam."
+    )
