@@ -1,6 +1,7 @@
 """The three people of every test: alice applies, rita reviews, mallory should see nothing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -33,12 +34,25 @@ def _audit_log_can_be_emptied_between_tests() -> Iterator[None]:
     TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
 
 
+SITE_FOLDERS = ("browser", "conformance", "demo", "complaints")  # which walk through the running site
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
     if connection.vendor == "postgresql":
         return
     for item in items:
         if item.get_closest_marker("postgres"):
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL"))
+
+
+def group_of(path: Path) -> str:
+    """Tests of one group run in one process: those of a file, or of folders that share what is dear to make."""
+    folder = path.relative_to(Path(__file__).parent).parts[0]
+    if folder in SITE_FOLDERS:
+        return "site"
+    return folder if folder == "walker" else str(path)
 
 
 @pytest.fixture

@@ -18,8 +18,14 @@ os.environ["WEIGHBRIDGE_SECRET_KEY"] = "a key for tests alone, long enough to be
 os.environ.setdefault("WEIGHBRIDGE_LOG_LEVEL", "WARNING")
 for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
     os.environ.pop(name, None)
-if not os.environ.get("REDIS_URL"):
+# Each of several test processes has a Redis to itself, as it has its own database.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+_given = os.environ.get("REDIS_URL", "")
+if not _given or (_worker and _given.startswith("unix:")):  # the first process's own is not for the others
     os.environ["REDIS_URL"] = start_redis()
+elif _worker:
+    _server, _, _number = _given.rpartition("/")
+    os.environ["REDIS_URL"] = f"{_server}/{int(_number) + int(_worker.removeprefix('gw'))}"
 
 from portal.settings import *  # noqa: E402, F403
 from portal.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
