@@ -92,6 +92,10 @@ DONE: Mapping[str, str] = {
     Verb.RENEWAL_ASKED: "Renewal asked for",
     Verb.RENEWAL_REFUSED: "Renewal refused",
     Verb.LICENCE_ACCEPTED: "Licence accepted",
+    Verb.LICENCE_DESCRIBED: "Licence described anew",
+    Verb.RELEASE_CHANGED: "Catalogue entry of the release changed",
+    Verb.FAMILY_CHANGED: "Catalogue entry of the family changed",
+    Verb.POLICY_CHANGED: "What managers set for decisions changed",
     Verb.LINK_ISSUED: "Download links given",
     Verb.LINK_DENIED: "Download links refused",
 }

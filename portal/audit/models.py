@@ -24,6 +24,11 @@ class Verb(models.TextChoices):
     LICENCE_PUBLISHED = "licence.published"
     RELEASE_PUBLISHED = "release.published"
     RELEASE_WITHDRAWN = "release.withdrawn"
+    # Edits by managers: they name the fields, and hold no text of them.
+    RELEASE_CHANGED = "release.changed"
+    FAMILY_CHANGED = "family.changed"
+    LICENCE_DESCRIBED = "licence.described"
+    POLICY_CHANGED = "policy.changed"
 
     APPLICATION_STARTED = "application.started"
     APPLICATION_SUBMITTED = "application.submitted"
