@@ -15,6 +15,9 @@ class Verb(models.TextChoices):
     ACCOUNT_SIGNED_UP = "account.signed_up"
     ACCOUNT_CLOSED = "account.closed"
     ACCOUNT_OPENED = "account.opened"
+    ACCOUNT_ERASED = "account.erased"
+    ERASURE_SCHEDULED = "erasure.scheduled"
+    ERASURE_TAKEN_BACK = "erasure.taken_back"
     ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105

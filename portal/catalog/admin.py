@@ -24,7 +24,7 @@ class Kept:
 
     verb: Verb
 
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         services.save_entry(obj, actor=person(request), verb=self.verb, changed=form.changed_data)
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
