@@ -11,3 +11,10 @@ class AccountsConfig(AppConfig):
         from portal.accounts.roles import make_groups
 
         post_migrate.connect(make_groups, sender=self)
+        self._register_eraser()
+
+    @staticmethod
+    def _register_eraser() -> None:
+        from portal.accounts import erasing
+
+        erasing.register(erasing.erase_account, check=erasing.check_holds_no_role)
