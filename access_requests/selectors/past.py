@@ -113,8 +113,7 @@ def _refusal(grant: Grant, tier: Tier, at: datetime) -> Refusal | None:
 def _as_it_was(row: Grant, events: Events, at: datetime) -> Grant:
     """A copy of the row with the values that the events give it one after the other."""
     grant = copy(row)
-    if row.status_changed_at is None or row.status_changed_at > at:
-        grant.status_reason = ""  # the row has the reason of a later act
+    grant.status_reason = ""  # words are in no event, and the row has those of the last act alone
     closed = False
     for event in events:
         data = event.data

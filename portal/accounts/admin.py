@@ -46,10 +46,13 @@ class AccountAdmin(ModelAdmin):
     list_display = ("name", "email", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "groups", ("erased_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "email", "affiliation__institution")
-    fields = ("name", "email", "is_active", "groups", "last_login", "date_joined", "erased_at")
+    fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
     readonly_fields = ("email", "last_login", "date_joined", "erased_at")
     actions_detail = ("erase",)
     inlines = (AffiliationInline,)
+
+    def get_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
+        return (*self.fields, *(("erased_at",) if obj and obj.erased_at else ()))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Three roles are boxes to tick, not two lists to move between."""
