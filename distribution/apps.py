@@ -6,7 +6,10 @@ class DistributionConfig(AppConfig):
     verbose_name = "Distribution"
 
     def ready(self) -> None:
+        from distribution import selectors
         from distribution.services import erasing
+        from portal.accounts import own_data
         from portal.accounts.erasing import register
 
         register(erasing.erase)
+        own_data.register("downloads", selectors.downloads_of)

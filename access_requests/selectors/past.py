@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import CharField, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models.functions import Cast
 
 from access_requests.models import CloseOut, Grant, LicenceAcceptance, Tier
 from access_requests.selectors.doors import check_grant
@@ -88,9 +89,11 @@ def grants_then(
 
 def without_beginning(grants: "QuerySet[Grant]", at: datetime) -> int:
     """How many grants have no event of their issue: rows that no act of this site has made."""
-    pks = set(map(str, grants.filter(created_at__lte=at).values_list("pk", flat=True)))
-    issued = Event.objects.filter(subject_type="access_requests.grant", verb=V.GRANT_ISSUED)
-    return len(pks - set(issued.filter(subject_id__in=pks).values_list("subject_id", flat=True)))
+    issued = Event.objects.filter(
+        subject_type="access_requests.grant", subject_id=OuterRef("key"), verb=V.GRANT_ISSUED
+    )
+    named = grants.filter(created_at__lte=at).annotate(key=Cast("pk", CharField()))
+    return named.filter(~Exists(issued)).count()
 
 
 def maybe_open(grants: "QuerySet[Grant]", at: datetime) -> "QuerySet[Grant]":

@@ -2,13 +2,13 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from portal.accounts import erasing, services
+from portal.accounts import erasing, own_data, services
 from portal.accounts.forms import AffiliationForm, EraseForm, NameForm, TokenForm
 from portal.accounts.models import Account, Affiliation
 
@@ -44,6 +44,17 @@ def _next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
     return target if safe and target.startswith("/") else ""
+
+
+@login_required
+@require_GET
+def data(request: HttpRequest) -> HttpResponse:
+    """All that this site holds about the person, as a file."""
+    told = own_data.own_data(person(request))
+    response = JsonResponse(told, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    response["Content-Disposition"] = 'attachment; filename="my-data.json"'
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_required

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from access_requests.models import Grant, LicenceAcceptance
 from distribution.models import Artifact, Download
-from portal.accounts import erasing
+from portal.accounts import erasing, own_data
 from portal.accounts.models import Account, Erasure
 from portal.catalog.models import Release
 from tests.people import person
@@ -32,6 +32,16 @@ def downloaded(account: Account, release: Release, artifact: Artifact) -> Downlo
         user_agent="curl/8 of alice",
         request_id="alice-1",
     )
+
+
+def test_one_is_told_of_ones_own_downloads(
+    alice: Account, release: Release, shard: Artifact
+) -> None:
+    downloaded(alice, release, shard)
+    bob = person("bob")
+    (row,) = own_data.own_data(alice)["downloads"]
+    assert (row["artifact__path"], row["ip"]) == ("consolidated.00.pth", "192.0.2.7")
+    assert own_data.own_data(bob)["downloads"] == []
 
 
 def erased(account: Account) -> None:

@@ -9,7 +9,7 @@ from access_requests.models import Grant
 from distribution.models import Revision
 from inference_sandbox import stream
 from inference_sandbox.models import Run
-from portal.accounts import erasing
+from portal.accounts import erasing, own_data
 from portal.accounts.models import Account, Erasure
 from portal.catalog.models import Release
 from tests.inference_sandbox.conftest import give
@@ -43,6 +43,7 @@ def test_texts_are_forgotten_and_numbers_kept(alice: Account, release: Release) 
     revision = Revision.objects.create(release=release, digest="ab" * 20, layout="original")
     hers, others = ran(alice, release, revision), ran(person("bob"), release, revision)
     assert stream.tokens_so_far(hers.pk)
+    assert [run["prompt"] for run in own_data.own_data(alice)["runs"]] == ["What am I called?"]
     Erasure.objects.create(
         account=alice, asked_by=alice, due_at=timezone.now() - timedelta(seconds=1)
     )
