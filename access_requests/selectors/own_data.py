@@ -1,11 +1,12 @@
 """What this floor holds about a person, for that person: never what reviewers wrote among themselves."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from access_requests.models import Message
 from portal.accounts.models import Account
 
-Told = list[dict[str, Any]]
+Told = Sequence[Mapping[str, Any]]
 
 
 def applications(account: Account) -> Told:

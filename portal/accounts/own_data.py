@@ -3,7 +3,7 @@
 As with erasure, each floor says what it holds (`register`, called when its app is ready).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from portal.accounts.models import Account, Affiliation
@@ -44,12 +44,12 @@ def about_account(account: Account) -> dict[str, Any]:
     }
 
 
-def mails(account: Account) -> list[dict[str, Any]]:
+def mails(account: Account) -> Sequence[Mapping[str, Any]]:
     """Without the texts of those that carry a key to an account."""
     return list(account.mails.values("created_at", "template", "to", "subject", "sent_at"))
 
 
-def acts(account: Account) -> list[dict[str, Any]]:
+def acts(account: Account) -> Sequence[Mapping[str, Any]]:
     """What the audit log says that the person did."""
     done = Event.objects.filter(actor=account).order_by("id")
     return list(done.values("id", "at", "verb", "subject_type", "subject_id", "data"))
