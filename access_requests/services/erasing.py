@@ -76,8 +76,13 @@ def _refusal(detail: str, way_out: str) -> Refusal:
 
 
 def erase(account: Account) -> None:
-    """Inside the transaction of the erasure."""
+    """Inside the transaction of the erasure.
+
+    Raises Refusal as `check`, when a draft was submitted since that looked.
+    """
     own = Application.objects.filter(applicant=account)
+    list(own.select_for_update().order_by("pk").values("pk"))  # nobody submits one meanwhile
+    check(account)
     _withdraw_drafts(own)
     forget_mails_about([application.reference for application in own])
     for application in own:
@@ -91,7 +96,7 @@ def erase(account: Account) -> None:
 
 
 def _withdraw_drafts(own: "models.QuerySet[Application]") -> None:
-    for draft in own.select_for_update().filter(state=State.DRAFT):
+    for draft in own.filter(state=State.DRAFT):
         draft.state = State.WITHDRAWN
         draft.save(update_fields=["state", "updated_at"])
         record(Verb.APPLICATION_WITHDRAWN, draft, actor=None, was=str(State.DRAFT))

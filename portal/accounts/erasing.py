@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.accounts import roles
@@ -100,8 +101,15 @@ def take_back(account_id: int, *, actor: Account) -> Erasure:
     return found
 
 
+def _lock() -> "QuerySet[Account]":
+    """The key stays free: acts on the person's rows hold their own lock and then point to the account,
+    and would wait for this one while this one waits for theirs.
+    """
+    return Account.objects.select_for_update(no_key=True)
+
+
 def _locked(account_id: int, actor: Account) -> Account:
-    found = Account.objects.select_for_update().filter(pk=account_id).first()
+    found = _lock().filter(pk=account_id).first()
     if found is None or not (found.pk == actor.pk or roles.is_manager(actor)):
         raise Refusal(
             Code.NOT_FOUND,
@@ -117,7 +125,7 @@ def erase(account_id: int) -> Account:
 
     Raises Refusal: WRONG_STATE (not asked for, or something stands against it now), TOO_EARLY.
     """
-    account = Account.objects.select_for_update().get(pk=account_id)
+    account = _lock().get(pk=account_id)
     if account.erased_at:
         return account
     found = waiting(account)
