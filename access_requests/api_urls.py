@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import api
+from access_requests import api, past_api
 
 urlpatterns = [
     path("applications/", api.ApplicationList.as_view(), name="api-applications"),
@@ -23,6 +23,13 @@ urlpatterns = [
     path("applications/<int:pk>/refuse/", api.Refuse.as_view(), name="api-application-refuse"),
     path("applications/<int:pk>/messages/", api.Write.as_view(), name="api-application-write"),
     path("applications/<int:pk>/appeal/", api.Appeal.as_view(), name="api-application-appeal"),
+    path("access-then/", past_api.AccessThenList.as_view(), name="api-access-then"),
+    path(
+        "access-then/export.<slug:kind>",
+        past_api.AccessThenExport.as_view(),
+        name="api-access-then-export",
+    ),
+    path("access-then/<int:pk>/", past_api.AccessThenDetail.as_view(), name="api-access-then-one"),
     path("grants/", api.GrantList.as_view(), name="api-grants"),
     path("grants/<int:pk>/revoke/", api.Revoke.as_view(), name="api-grant-revoke"),
     path("grants/<int:pk>/suspend/", api.Suspend.as_view(), name="api-grant-suspend"),

@@ -4,3 +4,12 @@ from django.apps import AppConfig
 class DistributionConfig(AppConfig):
     name = "distribution"
     verbose_name = "Distribution"
+
+    def ready(self) -> None:
+        from distribution import selectors
+        from distribution.services import erasing
+        from portal.accounts import own_data
+        from portal.accounts.erasing import register
+
+        register(erasing.erase)
+        own_data.register("downloads", selectors.downloads_of)

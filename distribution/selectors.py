@@ -1,9 +1,12 @@
 """Reads of what is published."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from distribution.models import Artifact, Revision
+from distribution.models import Artifact, Download, Revision
+from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
@@ -47,3 +50,10 @@ def _not_published(release: Release) -> Refusal:
         "Look on its page for who publishes them.",
         url=release.get_absolute_url(),
     )
+
+
+def downloads_of(account: Account) -> list[dict[str, Any]]:
+    """Every request on a link of the person's, for that person."""
+    rows = Download.objects.filter(grant__account=account).order_by("id")
+    names = ("started_at", "artifact__path", "outcome", "code", "bytes_asked", "ip", "user_agent")
+    return list(rows.values("grant__release__repo_id", *names))

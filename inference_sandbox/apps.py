@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class InferenceSandboxConfig(AppConfig):
     name = "inference_sandbox"
     verbose_name = "Sandbox"
+
+    def ready(self) -> None:
+        from inference_sandbox import erasing, selectors
+        from portal.accounts import own_data
+        from portal.accounts.erasing import register
+
+        register(erasing.erase)
+        own_data.register("runs", selectors.texts_of)

@@ -1,6 +1,7 @@
 """Reads of the sandbox: whose runs, which releases, which worker."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -113,3 +114,10 @@ def situation(release: Release) -> Situation:
         return Situation(stream.workers(release.slug), stream.queue_length(queue_of(release)))
     except stream.StreamDown:
         return Situation([], 0)
+
+
+def texts_of(account: Account) -> list[dict[str, Any]]:
+    """Every run with its prompt and its output, for the person themself."""
+    rows = Run.objects.filter(account=account).order_by("created_at")
+    names = ("id", "created_at", "release__repo_id", "mode", "prompt", "output", "status", "seed")
+    return list(rows.values(*names, "temperature", "top_p", "max_tokens"))

@@ -172,6 +172,14 @@ def ask_cancel(run_id: UUID) -> None:
         _client().set(_key("cancel", run_id), "1", ex=settings.SANDBOX_STREAM_SECONDS)
 
 
+def forget(run_ids: Iterable[UUID]) -> None:
+    """Drop the streams of these runs before their time."""
+    keys = [_key("run", run_id) for run_id in run_ids]
+    with _answering():
+        for start in range(0, len(keys), 500):
+            _client().delete(*keys[start : start + 500])
+
+
 # ---- Reading -------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,9 @@ Every variable is named in `.env.example`. A secret may also be given as a file:
 The defaults run from a bare checkout: SQLite, a directory as the store, mail written to files.
 """
 
-import contextlib
-import os
 import re
 import secrets
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from portal.kept import kept_secret
 from portal.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,17 +31,7 @@ def _secret_key() -> str:
         if len(key) < 32:
             raise ImproperlyConfigured("WEIGHBRIDGE_SECRET_KEY must have at least 32 characters.")
         return key
-    path = HOME / "secret_key"
-    if not path.exists():
-        HOME.mkdir(parents=True, exist_ok=True)
-        draft = HOME / f"secret_key.{os.getpid()}"
-        draft.touch(0o600)
-        draft.write_text(secrets.token_urlsafe(48))
-        # Whole or not at all, and the first one wins: several processes may start at once.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()
+    return kept_secret(HOME / "secret_key", partial(secrets.token_urlsafe, 48))
 
 
 SECRET_KEY = _secret_key()

@@ -141,6 +141,12 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
+                    _link(
+                        "Who could open what",
+                        "schedule",
+                        "admin:access_requests_past",
+                        "auditor",
+                    ),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
                     _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
                 ],

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from access_requests import selectors, services, words
+from access_requests.admin import past
 from access_requests.admin.desk import Desk
 from access_requests.admin.filters import RunningFilter
 from access_requests.models import Grant
@@ -75,7 +76,7 @@ class GrantAdmin(Desk):
             self.admin_site.admin_view(require_POST(self.act)),
             name="access_requests_grant_act",
         )
-        return [act, *super().get_urls()]
+        return [act, *past.urls(self.admin_site), *super().get_urls()]
 
     def form_for(self, action: str, obj: Grant, data: Any) -> forms.Form:
         return OptionalReasonForm(data) if action == GrantAction.REINSTATE else ReasonForm(data)

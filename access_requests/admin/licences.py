@@ -12,11 +12,13 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from access_requests import selectors, services
-from access_requests.admin.desk import Desk
+from access_requests.admin.desk import Desk, reviewer
 from access_requests.differences import Piece, by_words
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
+from portal.audit.models import Verb
 from portal.catalog.models import Licence, LicenceVersion
+from portal.catalog.services import save_entry
 
 EFFECT = {
     LicenceVersion.Standing.KEEP: "They stand under the version that their holders accepted.",
@@ -97,11 +99,11 @@ class LicenceAdmin(Desk):
         return getattr(obj, "changed_at", None)
 
     def save_model(self, request: HttpRequest, obj: Licence, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        assert isinstance(request.user, Account)
+        actor = reviewer(request)
+        save_entry(obj, actor=actor, verb=Verb.LICENCE_DESCRIBED, changed=("name", "slug"))
         services.publish_version(
             obj.pk,
-            actor=request.user,
+            actor=actor,
             text=form.cleaned_data["text"],
             standing=LicenceVersion.Standing.KEEP,
         )

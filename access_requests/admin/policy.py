@@ -11,11 +11,14 @@ from access_requests import services
 from access_requests.admin.desk import reviewer
 from access_requests.models import Block, DecisionPolicy, ReasonTemplate, ReviewTarget
 from portal.accounts.roles import is_manager
+from portal.audit.models import Verb
+from portal.catalog.admin import Kept
 
 
-class ManagersSet(ModelAdmin):
+class ManagersSet(Kept, ModelAdmin):
     """Managers add and change; what may be deleted says so itself."""
 
+    verb = Verb.POLICY_CHANGED
     actions = None
 
     def has_module_permission(self, request: HttpRequest) -> bool:

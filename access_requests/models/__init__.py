@@ -13,6 +13,7 @@ from access_requests.models.people import CoApplicant
 from access_requests.models.policy import (
     DEFAULT_TARGET_DAYS,
     Block,
+    BlockedAddress,
     DecisionPolicy,
     ReasonTemplate,
     ReviewTarget,
@@ -27,6 +28,7 @@ __all__ = [
     "Application",
     "Attachment",
     "Block",
+    "BlockedAddress",
     "CloseOut",
     "CoApplicant",
     "DecisionPolicy",

@@ -111,6 +111,21 @@ class Block(models.Model):
         return self.ends_at is None or self.ends_at > timezone.now()
 
 
+class BlockedAddress(models.Model):
+    """An address of a blocked person who was erased, as a keyed hash: the block holds on."""
+
+    block = models.ForeignKey(Block, models.CASCADE, related_name="addresses")
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["block", "digest"], name="one_digest_per_block")
+        ]
+
+    def __str__(self) -> str:
+        return f"an address of block {self.block_id}"
+
+
 class SavedFilter(models.Model):
     """A reviewer's own name for a way to look at the queue."""
 

@@ -143,11 +143,13 @@ def grant_for(
     raise refusals[0] if refusals else _no_grant(account, release)
 
 
-def check_grant(grant: Grant, *, tier: Tier) -> None:
+def check_grant(grant: Grant, *, tier: Tier, at: datetime | None = None) -> None:
     """Return when the grant opens its release now at `tier`; else raise Refusal with the precise
     cause.
+
+    `at`: a moment in the past, for a grant that `selectors.past` brought back as it was then.
     """
-    now = timezone.now()
+    now = at or timezone.now()
     release = grant.release
     _check_holder(grant)
     _check_status(grant)
@@ -175,7 +177,7 @@ def check_grant(grant: Grant, *, tier: Tier) -> None:
             f"Your grant for {release.name} begins on {grant.starts_at:%-d %B %Y}.",
             "Come back on that day.",
         )
-    if (since := licence_closed_since(grant)) and since <= now:
+    if (since := licence_closed_since(grant, at=now)) and since <= now:
         raise Refusal(
             Code.LICENCE_CHANGED,
             f"The licence of {release.name} has a new version that you have not accepted.",
@@ -227,10 +229,11 @@ def _check_status(grant: Grant) -> None:
         )
 
 
-def licence_closed_since(grant: Grant) -> datetime | None:
+def licence_closed_since(grant: Grant, *, at: datetime | None = None) -> datetime | None:
     """From when a newer licence version closes this grant (maybe in the future); None when none
     does.
     """
+    now = at or timezone.now()
     accepted = grant.acceptance.licence_version
     licence = grant.release.family.licence
     if accepted.licence_id != licence.pk:  # the family came under another licence
@@ -238,7 +241,7 @@ def licence_closed_since(grant: Grant) -> datetime | None:
         return min(versions, default=None)
     closings = []
     for version in licence.versions.all():
-        if version.number <= accepted.number or version.published_at > timezone.now():
+        if version.number <= accepted.number or version.published_at > now:
             continue
         if version.standing_grants == LicenceVersion.Standing.SUSPEND:
             closings.append(version.published_at)

@@ -9,6 +9,7 @@ from django.utils import timezone
 from access_requests.models import (
     Application,
     Block,
+    BlockedAddress,
     DecisionPolicy,
     Opinion,
     ReasonTemplate,
@@ -16,6 +17,7 @@ from access_requests.models import (
 )
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
+from portal.accounts.addresses import addresses_of, digests
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from portal.refusals import Code, Refusal
@@ -88,7 +90,9 @@ def running_block(account: Account, family: Family) -> Block | None:
     domain = account.email.rpartition("@")[2].lower()
     parts = domain.split(".")
     domains = [".".join(parts[start:]) for start in range(len(parts))]
-    named = Q(account=account) | Q(domain__in=domains)
+    known = [digest for address in addresses_of(account) for digest in digests(address)]
+    erased = BlockedAddress.objects.filter(digest__in=known)
+    named = Q(account=account) | Q(domain__in=domains) | Q(pk__in=erased.values("block"))
     running = Q(ends_at=None) | Q(ends_at__gt=timezone.now())
     return family.blocks.filter(named, running).first()
 

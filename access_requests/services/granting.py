@@ -153,11 +153,21 @@ def _issue(
         account=account.pk,
         release=release.repo_id,
         application=application.pk,
-        acceptance=grant.acceptance_id,
+        **_text(grant.acceptance),
         tier=str(tier),
+        starts_at=grant.starts_at.isoformat(),
         ends_at=ends_at.isoformat(),
     )
     return grant
+
+
+def _text(acceptance: LicenceAcceptance) -> dict[str, object]:
+    """What an event says of the text that a grant stands under from now on."""
+    return {
+        "acceptance": acceptance.pk,
+        "licence_version": acceptance.licence_version_id,
+        "text_sha256": acceptance.text_sha256,
+    }
 
 
 def _renew(
@@ -168,6 +178,7 @@ def _renew(
         "tier": grant.tier,
         "ends_at": grant.ends_at.isoformat(),
         "application": grant.application_id,
+        "acceptance": grant.acceptance_id,
     }
     grant.tier, grant.ends_at = tier, ends_at
     grant.application = application
@@ -179,7 +190,8 @@ def _renew(
         grant,
         actor=actor,
         application=application.pk,
-        acceptance=grant.acceptance_id,
+        account=grant.account_id,
+        **_text(grant.acceptance),
         tier=str(tier),
         ends_at=ends_at.isoformat(),
         before=before,
@@ -269,9 +281,17 @@ def accept_licence(
             current, actor=actor, typed_name=typed_name, text_sha256=text_sha256
         )
         for one in _under_licence(grant).select_for_update():
+            before = one.acceptance_id
             one.acceptance = grant.acceptance
             one.save(update_fields=["acceptance"])
-            record(Verb.GRANT_REACCEPTED, one, actor=actor, acceptance=one.acceptance_id)
+            record(
+                Verb.GRANT_REACCEPTED,
+                one,
+                actor=actor,
+                account=one.account_id,
+                **_text(one.acceptance),
+                before={"acceptance": before},
+            )
     return grant
 
 

@@ -167,6 +167,7 @@ def approve_renewal(renewal_id: int, *, actor: Account, ends_at: datetime) -> Re
             Verb.GRANT_RENEWED,
             grant,
             actor=actor,
+            account=grant.account_id,
             renewal=renewal.pk,
             tier=grant.tier,
             ends_at=ends_at.isoformat(),
@@ -234,12 +235,20 @@ def close_out(grant_id: int, *, actor: Account, typed_name: str, remarks: str = 
             remarks=remarks.strip(),
         )
         now = timezone.now()
-        grant.ends_at = min(grant.ends_at, now)
+        before = grant.ends_at
+        grant.ends_at = min(before, now)
         grant.expiry_recorded_at = grant.expiry_recorded_at or now  # no second mail by the sweep
         grant.save(update_fields=["ends_at", "expiry_recorded_at"])
         for renewal in grant.renewals.filter(status=Renewal.Status.OPEN):
             _decide(renewal, Renewal.Status.REFUSED, None, "The holder closed the grant.")
-        record(Verb.GRANT_CLOSED_OUT, grant, actor=actor, ends_at=grant.ends_at.isoformat())
+        record(
+            Verb.GRANT_CLOSED_OUT,
+            grant,
+            actor=actor,
+            account=grant.account_id,
+            ends_at=grant.ends_at.isoformat(),
+            before={"ends_at": before.isoformat()},
+        )
         send("grant_closed_out", to=actor, grant=grant, close_out=made)
     return made
 

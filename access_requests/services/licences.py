@@ -17,6 +17,7 @@ from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Licence, LicenceVersion
+from portal.catalog.services import save_entry
 from portal.mail.services import send
 from portal.refusals import Code, Refusal
 
@@ -111,6 +112,7 @@ def publish_version(
             version=version.number,
             sha256=version.sha256,
             standing=str(standing),
+            reaccept_days=reaccept_days,
             grants=len(touched),
         )
         _tell_holders(version, touched)
@@ -128,9 +130,12 @@ def _tell_holders(version: LicenceVersion, grants: list[Grant]) -> None:
 def describe_licence(licence_id: int, *, actor: Account, name: str, summary: str) -> Licence:
     """Change the name and the summary, which bind nobody; the texts stay. Managers only."""
     with _managed(licence_id, "describe_licence", actor=actor) as licence:
-        licence.name = required_text(name, field="name", why="A licence needs a name.")
-        licence.summary = summary.strip()
-        licence.save(update_fields=["name", "summary"])
+        name = required_text(name, field="name", why="A licence needs a name.")
+        wanted = {"name": name, "summary": summary.strip()}
+        changed = [field for field, value in wanted.items() if getattr(licence, field) != value]
+        for field in changed:
+            setattr(licence, field, wanted[field])
+        save_entry(licence, actor=actor, verb=Verb.LICENCE_DESCRIBED, changed=changed)
     return licence
 
 

@@ -6,14 +6,19 @@ import allauth.mfa.admin  # registers what is replaced below
 import allauth.socialaccount.admin  # noqa: F401
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.admin import ModelAdmin, StackedInline
+from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from portal.accounts import services
+from portal.accounts import erasing, services
+from portal.accounts.forms import EraseForm
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
@@ -39,11 +44,15 @@ class AffiliationInline(StackedInline):
 @admin.register(Account)
 class AccountAdmin(ModelAdmin):
     list_display = ("name", "email", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_active", "groups")
+    list_filter = ("is_active", "groups", ("erased_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "email", "affiliation__institution")
     fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
-    readonly_fields = ("email", "last_login", "date_joined")
+    readonly_fields = ("email", "last_login", "date_joined", "erased_at")
+    actions_detail = ("erase",)
     inlines = (AffiliationInline,)
+
+    def get_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
+        return (*self.fields, *(("erased_at",) if obj and obj.erased_at else ()))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Three roles are boxes to tick, not two lists to move between."""
@@ -58,6 +67,8 @@ class AccountAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        if obj is not None and obj.erased_at:
             return False
         return is_manager(request.user)
 
@@ -77,6 +88,39 @@ class AccountAdmin(ModelAdmin):
         services.note_roles(account, actor=person(request), before=before)
         if "is_active" in form.changed_data:
             services.note_closing(account, actor=person(request))
+
+    def has_erase_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return is_manager(request.user)
+
+    @action(description="Erase this person's data", permissions=["erase"], url_path="erase")
+    def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What erasure does, and the buttons that ask for it and take it back."""
+        account = self.get_object(request, object_id)
+        if account is None:
+            raise Http404("no such account")
+        form = EraseForm(request.POST if request.method == "POST" else None)
+        back = reverse("admin:accounts_account_erase", args=[account.pk])
+        if "take_back" in request.POST:
+            erasing.take_back(account.pk, actor=person(request))
+            messages.success(request, "Taken back: nothing is erased.")
+            return redirect(back)
+        if request.method == "POST" and form.is_valid():
+            made = erasing.ask(account.pk, actor=person(request))
+            told = f"Asked for: erased after {made.due_at:%-d %B %Y, %H:%M} UTC; they are told."
+            messages.success(request, told)
+            return redirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Erase the data of {account}",
+            "account": account,
+            "form": form,
+            "waits": erasing.waiting(account),
+            "hindrance": erasing.hindrance(account),
+            "days": erasing.DAYS,
+        }
+        status = 422 if form.errors else 200
+        return TemplateResponse(request, "accounts/erase_admin.html", context, status=status)
 
 
 @admin.register(Authenticator)

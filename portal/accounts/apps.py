@@ -11,3 +11,13 @@ class AccountsConfig(AppConfig):
         from portal.accounts.roles import make_groups
 
         post_migrate.connect(make_groups, sender=self)
+        self._register()
+
+    @staticmethod
+    def _register() -> None:
+        from portal.accounts import erasing, own_data
+
+        erasing.register(erasing.erase_account, check=erasing.check_holds_no_role)
+        own_data.register("account", own_data.about_account)
+        own_data.register("mails", own_data.mails)
+        own_data.register("acts", own_data.acts)

@@ -53,6 +53,13 @@ class AffiliationForm(forms.ModelForm):
             widget.choices = [("", "Choose…"), *named]
 
 
+class EraseForm(forms.Form):
+    read = forms.BooleanField(
+        label="I have read what is removed, what is kept, and that it cannot be undone.",
+        error_messages={"required": "Tick this after you have read it."},
+    )
+
+
 class TokenForm(forms.Form):
     name = forms.CharField(max_length=80, help_text="Where you will use it, for example: laptop.")
     scopes = forms.MultipleChoiceField(

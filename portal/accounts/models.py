@@ -36,6 +36,9 @@ class Account(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("may open the admin", default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When nothing but the number was left."
+    )
 
     objects = AccountManager()
 
@@ -54,6 +57,30 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name.split(" ")[0] if self.name else self.email
+
+
+class Erasure(models.Model):
+    """A person's wish to be erased. It waits for some days, in which it can be taken back."""
+
+    account = models.ForeignKey(Account, models.PROTECT, related_name="erasures")
+    asked_by = models.ForeignKey(Account, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField()
+    taken_back_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=models.Q(taken_back_at=None, done_at=None),
+                name="one_erasure_waits_per_account",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"erasure of account {self.account_id}"
 
 
 ORCID_FORM = re.compile(r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")

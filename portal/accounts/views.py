@@ -2,14 +2,14 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from portal.accounts import services
-from portal.accounts.forms import AffiliationForm, NameForm, TokenForm
+from portal.accounts import erasing, own_data, services
+from portal.accounts.forms import AffiliationForm, EraseForm, NameForm, TokenForm
 from portal.accounts.models import Account, Affiliation
 
 
@@ -44,6 +44,47 @@ def _next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
     return target if safe and target.startswith("/") else ""
+
+
+@login_required
+@require_GET
+def data(request: HttpRequest) -> HttpResponse:
+    """All that this site holds about the person, as a file."""
+    told = own_data.own_data(person(request))
+    response = JsonResponse(told, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    response["Content-Disposition"] = 'attachment; filename="my-data.json"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+def erase(request: HttpRequest) -> HttpResponse:
+    """What erasure removes and keeps, and the button that asks for it."""
+    account = person(request)
+    form = EraseForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        made = erasing.ask(account.pk, actor=account)
+        messages.success(
+            request, f"Asked for. Your data is erased after {made.due_at:%-d %B %Y, %H:%M} UTC."
+        )
+        return redirect("accounts:erase")
+    context = {
+        "form": form,
+        "waits": erasing.waiting(account),
+        "hindrance": erasing.hindrance(account),
+        "days": erasing.DAYS,
+    }
+    status = 422 if form.errors else 200
+    return render(request, "accounts/erase.html", context, status=status)
+
+
+@login_required
+@require_POST
+def take_back(request: HttpRequest) -> HttpResponse:
+    account = person(request)
+    erasing.take_back(account.pk, actor=account)
+    messages.success(request, "Taken back: nothing is erased.")
+    return redirect("accounts:erase")
 
 
 @login_required

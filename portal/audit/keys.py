@@ -5,32 +5,22 @@ needed, so that processes that never seal need neither.
 """
 
 import hashlib
-import os
+import secrets
+from functools import partial
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
+from portal.kept import kept_secret
+
 
 def _secret() -> bytes:
     if settings.AUDIT_KEY:
         return bytes.fromhex(settings.AUDIT_KEY)
-    path = settings.HOME / "audit_key"
-    if not path.exists():
-        settings.HOME.mkdir(parents=True, exist_ok=True)
-        # Written whole under another name first: whoever finds the file finds all of it.
-        draft = path.with_name(f"audit_key.{os.getpid()}.new")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(os.urandom(32).hex() + "\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:  # another process of the same first start was quicker
-            pass
-        finally:
-            draft.unlink()
-    return bytes.fromhex(path.read_text().strip())
+    kept = kept_secret(settings.HOME / "audit_key", partial(secrets.token_hex, 32))
+    return bytes.fromhex(kept)
 
 
 def signing_key() -> Ed25519PrivateKey:

@@ -15,6 +15,9 @@ class Verb(models.TextChoices):
     ACCOUNT_SIGNED_UP = "account.signed_up"
     ACCOUNT_CLOSED = "account.closed"
     ACCOUNT_OPENED = "account.opened"
+    ACCOUNT_ERASED = "account.erased"
+    ERASURE_SCHEDULED = "erasure.scheduled"
+    ERASURE_TAKEN_BACK = "erasure.taken_back"
     ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105
@@ -24,6 +27,11 @@ class Verb(models.TextChoices):
     LICENCE_PUBLISHED = "licence.published"
     RELEASE_PUBLISHED = "release.published"
     RELEASE_WITHDRAWN = "release.withdrawn"
+    # Edits by managers: they name the fields, and hold no text of them.
+    RELEASE_CHANGED = "release.changed"
+    FAMILY_CHANGED = "family.changed"
+    LICENCE_DESCRIBED = "licence.described"
+    POLICY_CHANGED = "policy.changed"
 
     APPLICATION_STARTED = "application.started"
     APPLICATION_SUBMITTED = "application.submitted"

@@ -7,15 +7,31 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_manager
+from portal.accounts.views import person
+from portal.audit.models import Verb
+from portal.catalog import services
 from portal.catalog.models import Family, Licence, Release
 
 
-class ManagersOnly:
+class Kept:
+    """What is saved here is saved by the service, so that each edit is an event."""
+
+    verb: Verb
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        services.save_entry(obj, actor=person(request), verb=self.verb, changed=form.changed_data)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        services.delete_entry(obj, actor=person(request), verb=self.verb)
+
+
+class ManagersOnly(Kept):
     """Managers see and change; nobody deletes what grants may point to."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -46,6 +62,7 @@ class FamilyForm(forms.ModelForm):
 
 @admin.register(Family)
 class FamilyAdmin(ManagersOnly, ModelAdmin):
+    verb = Verb.FAMILY_CHANGED
     form = FamilyForm
     list_display = ("name", "publisher", "licence")
     prepopulated_fields = {"slug": ("name",)}
@@ -53,6 +70,7 @@ class FamilyAdmin(ManagersOnly, ModelAdmin):
 
 @admin.register(Release)
 class ReleaseAdmin(ManagersOnly, ModelAdmin):
+    verb = Verb.RELEASE_CHANGED
     list_display = ("name", "repo_id", "family", "status", "parameters")
     list_filter = ("status", "family")
     search_fields = ("name", "repo_id")

@@ -18,6 +18,9 @@ class OutgoingMail(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     last_error = models.TextField(blank=True)
+    forget = models.BooleanField(
+        default=False, help_text="Its address and text are cleared as soon as it left."
+    )
 
     class Meta:
         ordering = ("-id",)
@@ -29,3 +32,7 @@ class OutgoingMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.to}"
+
+    def clear(self) -> None:
+        """Only that it was, and when, is left."""
+        self.to = self.subject = self.body = self.last_error = ""

@@ -1,12 +1,13 @@
 """Mail leaves from a row: written with the act, sent after commit, tried again until it is delivered."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -26,15 +27,23 @@ def send(template: str, *, to: Account, **context: Any) -> OutgoingMail:
     return enqueue(template, address=to.email, subject=subject, body=body.strip(), account=to)
 
 
-def send_outside(template: str, *, address: str, **context: Any) -> OutgoingMail:
-    """As `send`, to an address that may have no account."""
+def send_outside(
+    template: str, *, address: str, forget: bool = False, **context: Any
+) -> OutgoingMail:
+    """As `send`, to an address that may have no account. `forget`: nothing of it is kept."""
     text = render_to_string(f"mail/{template}.txt", {**context, "base_url": settings.BASE_URL})
     subject, _, body = text.strip().partition("\n")
-    return enqueue(template, address=address, subject=subject, body=body.strip())
+    return enqueue(template, address=address, subject=subject, body=body.strip(), forget=forget)
 
 
 def enqueue(
-    template: str, *, address: str, subject: str, body: str, account: Account | None = None
+    template: str,
+    *,
+    address: str,
+    subject: str,
+    body: str,
+    account: Account | None = None,
+    forget: bool = False,
 ) -> OutgoingMail:
     from portal.mail.tasks import deliver  # here, because tasks import this module
 
@@ -44,6 +53,7 @@ def enqueue(
         account=account,
         subject=" ".join(subject.split())[:200],
         body=body + "\n",
+        forget=forget,
     )
     enqueue_on_commit(deliver, mail.pk)
     return mail
@@ -58,11 +68,15 @@ def deliver(mail_id: int) -> bool:
         EmailMessage(mail.subject, mail.body, settings.DEFAULT_FROM_EMAIL, [mail.to]).send()
     except Exception as error:
         mail.last_error = f"{type(error).__name__}: {error}"
-        mail.save(update_fields=["last_error"])
+        if mail.forget and mail.attempts >= GIVE_UP_AFTER:
+            mail.clear()
+        mail.save(update_fields=["to", "subject", "body", "last_error"])
         return False
     mail.sent_at = timezone.now()
     mail.last_error = ""
-    mail.save(update_fields=["sent_at", "last_error"])
+    if mail.forget:
+        mail.clear()
+    mail.save(update_fields=["sent_at", "to", "subject", "body", "last_error"])
     return True
 
 
@@ -79,6 +93,21 @@ def _take(mail_id: int) -> bool:
         pause = timedelta(minutes=min(2**mail.attempts, 12 * 60))
         waiting.update(attempts=F("attempts") + 1, next_attempt_at=now + pause)
     return True
+
+
+def forget_mails(mails: "QuerySet[OutgoingMail]") -> None:
+    """Clear these mails; those that still wait are not sent any more."""
+    mails.filter(sent_at=None).update(attempts=GIVE_UP_AFTER)
+    mails.update(to="", subject="", body="", last_error="", account=None)
+
+
+def forget_mails_about(texts: Iterable[str]) -> None:
+    """Clear the mails, to whomever, that say one of these; those that wait, as they leave."""
+    over = ~Q(sent_at=None) | Q(attempts__gte=GIVE_UP_AFTER)
+    for text in texts:
+        about = OutgoingMail.objects.filter(Q(body__icontains=text) | Q(subject__icontains=text))
+        about.filter(over).update(subject="", body="", last_error="")
+        about.exclude(over).update(forget=True)
 
 
 def waiting_ids(limit: int = 200) -> list[int]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.utils import timezone
 
 from access_requests import services
 from access_requests.models import Application, Grant, LicenceAcceptance, State
+from portal.accounts import erasing
 from portal.accounts.models import Account
 from portal.accounts.roles import Role
 from portal.audit.models import Event, Verb
@@ -175,3 +177,52 @@ def test_a_decision_and_a_withdrawal_at_once_leave_one_of_them(ready: Applicatio
     assert len(refusals(results)) == 1
     ready.refresh_from_db()
     assert (ready.state == State.APPROVED) == Grant.objects.exists()
+
+
+# ---- Erasure -------------------------------------------------------------------------------------
+
+
+def due(account: Account) -> None:
+    made = erasing.ask(account.pk, actor=account)
+    made.due_at = timezone.now()
+    made.save()
+
+
+def test_two_sweeps_erase_a_person_once(ready: Application) -> None:
+    bob = ready.applicant
+    due(bob)
+    results = at_once(lambda: erasing.erase(bob.pk), lambda: erasing.erase(bob.pk))
+    assert refusals(results) == []
+    assert Event.objects.filter(verb=Verb.ACCOUNT_ERASED).count() == 1
+    assert OutgoingMail.objects.filter(template="erased").count() == 1
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_a_draft_is_submitted_or_its_writer_erased_never_both(ready: Application, _: int) -> None:
+    bob = ready.applicant
+    due(bob)
+    results = at_once(
+        lambda: services.submit(ready.pk, actor=bob, typed_name=bob.name),
+        lambda: erasing.erase(bob.pk),
+    )
+    assert len(refusals(results)) == 1
+    ready.refresh_from_db()
+    bob.refresh_from_db()
+    if ready.state == State.SUBMITTED:
+        assert ready.answers
+        assert bob.erased_at is None
+    else:
+        assert ready.state == State.WITHDRAWN
+        assert ready.answers == {}
+        assert bob.erased_at
+
+
+def test_an_erasure_is_taken_back_or_done_never_both(ready: Application) -> None:
+    bob = ready.applicant
+    due(bob)
+    results = at_once(lambda: erasing.take_back(bob.pk, actor=bob), lambda: erasing.erase(bob.pk))
+    assert len(refusals(results)) == 1
+    bob.refresh_from_db()
+    made = bob.erasures.get()
+    assert (made.taken_back_at is None) == (bob.erased_at is not None)
+    assert (made.done_at is None) == (bob.erased_at is None)

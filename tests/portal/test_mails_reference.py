@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from access_requests import services
 from access_requests.models import Grant
+from portal.accounts import erasing
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
@@ -151,3 +152,15 @@ def test_the_mails_about_an_account(alice: Account, client: Client, settings: Se
     )
     for mail in OutgoingMail.objects.all():
         assert "example.com" not in f"{mail.subject}{mail.body}"
+
+
+def test_the_mails_of_an_erasure(alice: Account) -> None:
+    made = erasing.ask(alice.pk, actor=alice)
+    all_mails("erasure_scheduled")
+    made.due_at = timezone.now()
+    made.save()
+    erasing.erase(alice.pk)
+    last = OutgoingMail.objects.get(template="erased")
+    read_well(last)
+    assert last.body.startswith("Dear Alice Example,")
+    assert OutgoingMail.objects.count() == 2

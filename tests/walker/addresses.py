@@ -31,6 +31,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"access_requests/application/<int:pk>", "application on the desk"),
     (r"applications/<int:pk>", "application"),
     (r"grants?/<int:pk>", "grant"),
+    (r"then/<int:pk>", "grant"),
     (r"attachments/<uuid:public_id>", "attachment"),
     (r"applications/people/<int:pk>", "place"),
     (r"coapplicant/<int:pk>", "place"),

@@ -1,0 +1,194 @@
+"""What this floor forgets of a person, and what it keeps: states, times, deciders, digests, results."""
+
+from functools import partial
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from access_requests.models import (
+    OPEN_STATES,
+    Application,
+    Attachment,
+    BlockedAddress,
+    CloseOut,
+    CoApplicant,
+    Grant,
+    LicenceAcceptance,
+    Message,
+    Note,
+    Opinion,
+    Recusal,
+    Renewal,
+    Review,
+    SavedFilter,
+    State,
+)
+from portal.accounts.addresses import addresses_of, digest
+from portal.accounts.erasing import GONE
+from portal.accounts.models import Account
+from portal.audit.models import Verb
+from portal.audit.services import record
+from portal.mail.services import forget_mails_about
+from portal.refusals import Code, Refusal
+
+Status = CoApplicant.Status
+KEPT_OF_EVIDENCE = ("key", "label", "source", "result", "limits", "at")
+KEPT_OF_AFFILIATION = ("category", "country")  # for the fairness report; they name nobody
+
+
+def check(account: Account) -> None:
+    """Raises Refusal WRONG_STATE while something runs that needs to know who the person is."""
+    standing = Grant.objects.filter(
+        account=account, ends_at__gt=timezone.now(), close_out=None
+    ).exclude(status=Grant.Status.REVOKED)
+    if grant := standing.select_related("release").first():
+        raise _refusal(
+            f"The grant for {grant.release.name} stands until {grant.ends_at:%-d %B %Y}.",
+            "Close it on My access, stating that the copies are destroyed; then ask again.",
+        )
+    running = account.applications.filter(state__in=OPEN_STATES - {State.DRAFT})
+    if application := running.first():
+        raise _refusal(
+            f"Application {application.reference} is “{application.get_state_display()}”.",
+            "Withdraw it first, or wait for the decision.",
+        )
+    places = account.joined_applications.filter(status=Status.JOINED)
+    if place := places.select_related("application").first():
+        raise _refusal(
+            f"There is a place in application {place.application.reference} that waits for a "
+            "decision.",
+            "Leave that application first.",
+        )
+    if account.claimed_applications.filter(state__in=OPEN_STATES).exists():
+        raise Refusal(
+            Code.WRONG_STATE,
+            "This person has claimed applications that are not decided.",
+            "A manager hands them to a colleague first.",
+        )
+
+
+def _refusal(detail: str, way_out: str) -> Refusal:
+    url = reverse("access_requests:mine")
+    return Refusal(Code.WRONG_STATE, detail, way_out, url=url)
+
+
+def erase(account: Account) -> None:
+    """Inside the transaction of the erasure.
+
+    Raises Refusal as `check`, when a draft was submitted since that looked.
+    """
+    own = Application.objects.filter(applicant=account)
+    list(own.select_for_update().order_by("pk").values("pk"))  # nobody submits one meanwhile
+    check(account)
+    _withdraw_drafts(own)
+    forget_mails_about([application.reference for application in own])
+    for application in own:
+        _erase_application(application)
+    _erase_talk(own)
+    _erase_reviews(Review.objects.filter(application__in=own))
+    _erase_grants(account)
+    _erase_places(account, own)
+    _remember_blocks(account)
+    SavedFilter.objects.filter(owner=account).delete()
+
+
+def _withdraw_drafts(own: "models.QuerySet[Application]") -> None:
+    for draft in own.filter(state=State.DRAFT):
+        draft.state = State.WITHDRAWN
+        draft.save(update_fields=["state", "updated_at"])
+        record(Verb.APPLICATION_WITHDRAWN, draft, actor=None, was=str(State.DRAFT))
+
+
+def _erase_application(application: Application) -> None:
+    application.answers, application.carried, application.search_text = {}, {}, ""
+    application.affiliation = {
+        key: application.affiliation[key]
+        for key in KEPT_OF_AFFILIATION
+        if key in application.affiliation
+    }
+    application.decision_reason = GONE if application.decision_reason else ""
+    application.appeal = GONE if application.appeal else ""
+    fields = ("answers", "carried", "search_text", "affiliation", "decision_reason", "appeal")
+    application.save(update_fields=fields)
+    for attachment in Attachment.objects.filter(application=application):
+        attachment.delete()
+        transaction.on_commit(partial(attachment.file.storage.delete, str(attachment.file.name)))
+
+
+def _erase_talk(own: "models.QuerySet[Application]") -> None:
+    """What both sides wrote on the person's applications, and what reviewers wrote about them."""
+    Message.objects.filter(application__in=own).update(body=GONE, answers_before={})
+    Note.objects.filter(application__in=own).update(body=GONE)
+    Recusal.objects.filter(application__in=own).update(reason=GONE)
+    _blank(Opinion.objects.filter(application__in=own), "question", "answer")
+
+
+def _erase_reviews(reviews: "models.QuerySet[Review]") -> None:
+    """Who decided, when and what each check came to; not what it found about the person."""
+    _blank(reviews, "reason", "note")
+    for review in reviews:
+        review.evidence = [_without_finding(check) for check in review.evidence]
+        review.save(update_fields=["evidence"])
+
+
+def _erase_from_evidence(account: Account, reviews: "models.QuerySet[Review]") -> None:
+    """The evidence of another's application names those who apply together with them."""
+    for review in reviews:
+        review.evidence = [
+            _without_finding(check)
+            if check.get("key") == "coapplicants" or account.name in str(check)
+            else check
+            for check in review.evidence
+        ]
+        review.save(update_fields=["evidence"])
+
+
+def _without_finding(check: dict[str, Any]) -> dict[str, Any]:
+    return {key: check[key] for key in KEPT_OF_EVIDENCE if key in check} | {"finding": GONE}
+
+
+def _erase_grants(account: Account) -> None:
+    """The texts accepted stay, by their digest; the name typed under them goes."""
+    LicenceAcceptance.objects.filter(account=account).update(typed_name=GONE)
+    _blank(Grant.objects.filter(account=account), "status_reason")
+    reports = Renewal.objects.filter(grant__account=account)
+    for renewal in reports.filter(status=Renewal.Status.OPEN):  # of a grant that has ended
+        renewal.status, renewal.decided_at = Renewal.Status.REFUSED, timezone.now()
+        renewal.save(update_fields=["status", "decided_at"])
+        record(Verb.RENEWAL_REFUSED, renewal.grant, actor=None, renewal=renewal.pk)
+    _blank(reports, "used_for", "publications", "derivatives", "reason")
+    CloseOut.objects.filter(grant__account=account).update(typed_name=GONE)
+    _blank(CloseOut.objects.filter(grant__account=account), "remarks")
+
+
+def _erase_places(account: Account, own: "models.QuerySet[Application]") -> None:
+    """The person's places in others' applications, and the open invitations to their own."""
+    nobody = f"erased-{account.pk}@erased.invalid"
+    addressed = Q(account=None, email__in=addresses_of(account))
+    places = CoApplicant.objects.filter(Q(account=account) | addressed)
+    places.filter(status=Status.INVITED).update(status=Status.REMOVED)
+    in_labs = Review.objects.filter(application__coapplicants__account=account).distinct()
+    _erase_from_evidence(account, in_labs)
+    _blank(places, "reason")
+    places.update(email=nobody, affiliation={}, nonce="")
+    # Whom the person invited and who never came is known to this site by the address alone.
+    CoApplicant.objects.filter(application__in=own, account=None).update(
+        email=nobody, nonce="", status=Status.REMOVED
+    )
+
+
+def _remember_blocks(account: Account) -> None:
+    """A block outlives the account: under the same address nobody walks round it."""
+    running = Q(ends_at=None) | Q(ends_at__gt=timezone.now())
+    for block in account.blocks.filter(running):
+        for address in addresses_of(account):
+            BlockedAddress.objects.get_or_create(block=block, digest=digest(address))
+
+
+def _blank(rows: "models.QuerySet[Any]", *fields: str) -> None:
+    """What was written is gone; what was left empty stays empty."""
+    for field in fields:
+        rows.exclude(**{field: ""}).update(**{field: GONE})

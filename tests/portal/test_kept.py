@@ -1,0 +1,63 @@
+"""A secret that is made once is one secret, however many processes start at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from portal.kept import kept_secret
+
+ROOT = Path(__file__).resolve().parents[2]
+# Waits until the other process waits too, then asks; `make` is slow, so that both are in it at once.
+RACER = """
+import sys, time
+from pathlib import Path
+from portal.kept import kept_secret
+
+folder, mine, other = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+def make():
+    (folder / f"in-{mine}").touch()
+    until = time.monotonic() + 20
+    while not (folder / f"in-{other}").exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    return f"made by {mine}"
+print(kept_secret(folder / "home" / "key", make))
+"""
+
+
+def test_two_processes_that_race_get_the_same_secret(tmp_path: Path) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path), mine, other],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for mine, other in (("one", "two"), ("two", "one"))
+    ]
+    said = [racer.communicate(timeout=60)[0].strip() for racer in racers]
+    assert all(racer.returncode == 0 for racer in racers)
+    were_in = {path.name for path in tmp_path.glob("in-*")}
+    assert were_in == {"in-one", "in-two"}, "they did not race"
+    assert said[0] == said[1]
+    assert said[0] in ("made by one", "made by two")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["key"], "a draft is left"
+
+
+def test_a_secret_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "key"
+    assert kept_secret(path, lambda: "first") == "first"
+    assert kept_secret(path, lambda: "second") == "first"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_fails_to_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
+    def broken() -> str:
+        raise OSError("no randomness today")
+
+    try:
+        kept_secret(tmp_path / "key", broken)
+    except OSError:
+        pass
+    else:
+        raise AssertionError("the failure was swallowed")
+    assert list(tmp_path.iterdir()) == []
