@@ -45,6 +45,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"<uuid:run_id>", "run"),
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
+    (r"api/models/<path:repo>", "repo"),
 )
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
@@ -89,7 +90,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
             self.path,
         )
 
@@ -147,6 +148,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return _actions(path)
         case "kind":
             return ["jsonl", "csv"]
+        case "status":  # of the hub's lists
+            return ["pending", "accepted", "rejected"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:
@@ -179,6 +182,8 @@ def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
         return [waiting, *claimed]
     if kind == "release":
         return [release.slug for release in world.releases["llama"]]
+    if kind == "repo":
+        return [release.repo_id for release in world.releases["llama"]]
     if kind == "family":
         return list(FAMILIES[:1])
     if kind == "question":
