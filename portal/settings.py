@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,6 +76,7 @@ INSTALLED_APPS = [
     "portal.catalog",
     "portal.audit",
     "portal.mail",
+    "portal.webhooks",
     "portal",
     "access_requests",
     "distribution",
@@ -233,6 +235,18 @@ else:
 # Well under the minute after which a mail is tried again: one that hangs would leave twice.
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("WEIGHBRIDGE_FROM_EMAIL", "Weighbridge <weighbridge@localhost>")
+
+# ---- Webhooks ------------------------------------------------------------------------------------
+# Networks beside the public ones that events may be sent into; in the demo this machine.
+try:
+    WEBHOOK_NETWORKS = [
+        ip_network(text)
+        for text in env.list(
+            "WEIGHBRIDGE_WEBHOOK_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
+        )
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"WEIGHBRIDGE_WEBHOOK_NETWORKS: {error}") from error
 
 # ---- Web -----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -143,6 +143,9 @@ UNFOLD: dict[str, Any] = {
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
                     _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
+                    _link(
+                        "Webhooks", "webhook", "admin:webhooks_subscription_changelist", "manager"
+                    ),
                 ],
             },
         ],

@@ -23,6 +23,7 @@ from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Licence
+from portal.webhooks.models import Subscription
 from tests.walker.marks import World
 from tests.walker.world import FAMILIES
 
@@ -37,6 +38,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
     (r"licence/<int:pk>", "licence"),
+    (r"webhooks/subscription/<int:pk>", "webhook"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
     (r"events?/<int:(pk|id)>", "event"),
@@ -53,6 +55,7 @@ ANYBODYS: dict[str, type[Model]] = {
     "form": Form,
     "renewal": Renewal,
     "event": Event,
+    "webhook": Subscription,
 }
 # What the pages of the admin offer beside the table of the workflow.
 DESK_FORMS = ("note", "advise")
@@ -61,6 +64,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
     "licence": ("preview", "publish", "about"),
+    "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
 # How a row of the admin belongs to a person.
 BELONGS = (
@@ -90,7 +94,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/|form/<path|revision/<path",
             self.path,
         )
 
