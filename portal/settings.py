@@ -237,6 +237,7 @@ EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("WEIGHBRIDGE_FROM_EMAIL", "Weighbridge <weighbridge@localhost>")
 
 # ---- Webhooks ------------------------------------------------------------------------------------
+WEBHOOK_HTTP = DEMO  # without TLS: for a receiver on the machine of the demo
 # Networks beside the public ones that events may be sent into; in the demo this machine.
 try:
     WEBHOOK_NETWORKS = [

@@ -52,7 +52,7 @@ def why_not(url: str) -> str:
         return "Spaces and letters beyond ASCII have to be encoded (%20; xn--…)."
     if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
         return "An address begins with https:// and names a host."
-    if parts.scheme == "http" and not settings.DEMO:
+    if parts.scheme == "http" and not settings.WEBHOOK_HTTP:
         return "Events go over https only."
     if parts.username is not None or parts.password is not None:
         return "Leave user name and password out; the signature shows who sends."
@@ -104,7 +104,7 @@ def _exchange(parts: SplitResult, body: bytes, headers: dict[str, str]) -> tuple
             text = ""  # the status has come, and it decides
         return response.status, text, response.headers.get("Location", "")
     except (OSError, HTTPException) as error:
-        if connection.watch and connection.watch.finished.is_set():
+        if connection.watch and connection.watch.is_over:
             raise TimeoutError(f"no answer within {TOTAL_SECONDS} s") from error
         raise
     finally:
@@ -114,15 +114,15 @@ def _exchange(parts: SplitResult, body: bytes, headers: dict[str, str]) -> tuple
 
 
 class _Plain(HTTPConnection):
-    watch: Timer | None = None
+    watch: "Watch | None" = None
 
     def connect(self) -> None:
         self.sock = _connected(self.host, self.port)
-        self.watch = _watched(self.sock)
+        self.watch = Watch(self.sock)
 
 
 class _Secure(HTTPSConnection):
-    watch: Timer | None = None
+    watch: "Watch | None" = None
 
     def connect(self) -> None:
         self.sock = ssl.create_default_context().wrap_socket(
@@ -130,23 +130,29 @@ class _Secure(HTTPSConnection):
             server_hostname=self.host,
             do_handshake_on_connect=False,
         )
-        self.watch = _watched(self.sock)
+        self.watch = Watch(self.sock)
         self.sock.do_handshake()
 
 
-def _watched(sock: socket.socket) -> Timer:
+class Watch:
     """Ends the exchange when its time is up, however busily the other side drips."""
-    sock.settimeout(TOTAL_SECONDS)
-    watch = Timer(TOTAL_SECONDS, _cut, [sock])
-    watch.daemon = True
-    watch.start()
-    return watch
 
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.is_over = False
+        sock.settimeout(TOTAL_SECONDS)
+        self.timer = Timer(TOTAL_SECONDS, self.cut)
+        self.timer.daemon = True
+        self.timer.start()
 
-def _cut(sock: socket.socket) -> None:
-    """Below TLS, whose own shutdown would wait for the other side."""
-    with suppress(OSError):  # it ended by itself
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    def cut(self) -> None:
+        """Below TLS, whose own shutdown would wait for the other side."""
+        self.is_over = True
+        with suppress(OSError):  # it ended by itself
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+    def cancel(self) -> None:
+        self.timer.cancel()
 
 
 def _connected(host: str, port: int) -> socket.socket:

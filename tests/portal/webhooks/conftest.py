@@ -26,7 +26,7 @@ def _groups(db: None) -> None:
 
 @pytest.fixture
 def receiver(settings: Settings) -> Iterator[Receiver]:
-    settings.DEMO = True
+    settings.WEBHOOK_HTTP = True
     settings.WEBHOOK_NETWORKS = [ip_network("127.0.0.0/8")]
     with running() as one:
         yield one

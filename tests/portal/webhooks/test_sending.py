@@ -224,7 +224,7 @@ def test_an_odd_address_is_refused(url: str) -> None:
 
 def test_https_to_a_name_is_accepted_and_http_in_the_demo_alone(settings: Settings) -> None:
     assert sending.why_not("https://public.example:8443/hook?a=1") == ""
-    settings.DEMO = True
+    settings.WEBHOOK_HTTP = True
     assert sending.why_not("http://public.example/") == ""
 
 
