@@ -19,6 +19,12 @@ app.conf.beat_schedule = {
     "seal-audit-log": {"task": "audit.seal", "schedule": 5.0, "options": {"expires": 30}},
     "seal-late-events": {"task": "audit.seal_late", "schedule": 60.0, "options": {"expires": 60}},
     "erase-people": {"task": "accounts.erase_due", "schedule": 3600.0},
+    "deliver-webhooks": {
+        "task": "webhooks.deliver_due",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "prune-webhooks": {"task": "webhooks.prune", "schedule": 3600.0},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
 }

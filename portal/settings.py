@@ -7,6 +7,7 @@ The defaults run from a bare checkout: SQLite, a directory as the store, mail wr
 import re
 import secrets
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,6 +66,7 @@ INSTALLED_APPS = [
     "portal.catalog",
     "portal.audit",
     "portal.mail",
+    "portal.webhooks",
     "portal",
     "access_requests",
     "distribution",
@@ -223,6 +225,19 @@ else:
 # Well under the minute after which a mail is tried again: one that hangs would leave twice.
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("WEIGHBRIDGE_FROM_EMAIL", "Weighbridge <weighbridge@localhost>")
+
+# ---- Webhooks ------------------------------------------------------------------------------------
+WEBHOOK_HTTP = DEMO  # without TLS: for a receiver on the machine of the demo
+# Networks beside the public ones that events may be sent into; in the demo this machine.
+try:
+    WEBHOOK_NETWORKS = [
+        ip_network(text)
+        for text in env.list(
+            "WEIGHBRIDGE_WEBHOOK_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
+        )
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"WEIGHBRIDGE_WEBHOOK_NETWORKS: {error}") from error
 
 # ---- Web -----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -149,6 +149,9 @@ UNFOLD: dict[str, Any] = {
                     ),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
                     _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
+                    _link(
+                        "Webhooks", "webhook", "admin:webhooks_subscription_changelist", "manager"
+                    ),
                 ],
             },
         ],

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include("allauth.urls")),
     path("audit/", include("portal.audit.urls")),
     path("applications/", include("access_requests.urls")),
+    path("", include("access_requests.hub_urls")),
     path("", include("distribution.urls")),
     path("sandbox/", include("inference_sandbox.urls")),
     # Whoever opens the admin has come to review: the queue is its first page.

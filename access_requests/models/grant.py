@@ -38,6 +38,10 @@ class Grant(models.Model):
     )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    pending_again = models.BooleanField(
+        default=False,
+        help_text="Suspended by being set back to pending, which accepting the request lifts.",
+    )
     expiry_recorded_at = models.DateTimeField(
         null=True,
         blank=True,

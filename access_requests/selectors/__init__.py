@@ -36,6 +36,19 @@ from access_requests.selectors.doors import (
     visible_grant,
 )
 from access_requests.selectors.fairness import SMALL_GROUP, fairness_of
+from access_requests.selectors.hub import (
+    AccessRequest,
+    HubStatus,
+    grants_set_back,
+    hub_account,
+    hub_account_of_request,
+    hub_release,
+    hub_requests,
+    open_grants,
+    rejected_request,
+    returned_application,
+    waiting_application,
+)
 from access_requests.selectors.next_step import NextStep, next_step
 from access_requests.selectors.people import coapplicants_of, is_in, places, places_of
 from access_requests.selectors.policy import (
@@ -65,7 +78,9 @@ from access_requests.selectors.queue import (
 __all__ = [
     "SMALL_GROUP",
     "TABS",
+    "AccessRequest",
     "Age",
+    "HubStatus",
     "NextStep",
     "OnTheTable",
     "Standing",
@@ -92,7 +107,12 @@ __all__ = [
     "grant_for",
     "grants_from",
     "grants_of",
+    "grants_set_back",
     "grants_touched_by",
+    "hub_account",
+    "hub_account_of_request",
+    "hub_release",
+    "hub_requests",
     "in_tab",
     "is_in",
     "last_return",
@@ -100,6 +120,7 @@ __all__ = [
     "next_for",
     "next_step",
     "open_application",
+    "open_grants",
     "opinion_asked_of",
     "own_grant",
     "places",
@@ -107,8 +128,10 @@ __all__ = [
     "queue_position",
     "reasons_for",
     "refused_last",
+    "rejected_request",
     "releases_named",
     "renewals",
+    "returned_application",
     "review_queue",
     "role_in",
     "running_block",
@@ -120,5 +143,6 @@ __all__ = [
     "targets",
     "usable_grants",
     "visible_grant",
+    "waiting_application",
     "why_barred",
 ]

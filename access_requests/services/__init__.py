@@ -29,6 +29,14 @@ from access_requests.services.granting import (
     revoke,
     suspend,
 )
+from access_requests.services.hub import (
+    Outcome,
+    accept_request,
+    grant_access,
+    only_for_reviewers,
+    reject_request,
+    set_back,
+)
 from access_requests.services.keeping import (
     approve_renewal,
     ask_renewal,
@@ -41,7 +49,9 @@ from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
 
 __all__ = [
+    "Outcome",
     "accept_licence",
+    "accept_request",
     "admit",
     "advise",
     "appeal",
@@ -61,16 +71,19 @@ __all__ = [
     "describe_licence",
     "detach",
     "expire_grants",
+    "grant_access",
     "invite",
     "invite_again",
     "invited",
     "join",
     "make_form",
     "note",
+    "only_for_reviewers",
     "publish_version",
     "recuse",
     "refuse_renewal",
     "reinstate",
+    "reject_request",
     "release",
     "remind",
     "remind_holders",
@@ -78,6 +91,7 @@ __all__ = [
     "return_for_correction",
     "revoke",
     "save_draft",
+    "set_back",
     "share_out",
     "start",
     "submit",

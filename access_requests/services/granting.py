@@ -245,7 +245,16 @@ def _change_status(grant: Grant, to: str, actor: Account, reason: str) -> None:
     grant.status_reason = reason
     grant.status_changed_at = timezone.now()
     grant.status_changed_by = actor
-    grant.save(update_fields=["status", "status_reason", "status_changed_at", "status_changed_by"])
+    grant.pending_again = False
+    grant.save(
+        update_fields=[
+            "status",
+            "status_reason",
+            "status_changed_at",
+            "status_changed_by",
+            "pending_again",
+        ]
+    )
 
 
 def accept_licence(

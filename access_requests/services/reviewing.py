@@ -140,9 +140,9 @@ def _approve(
     with act(application_id, Action.APPROVE, actor=actor) as (application, to):
         selectors.check_not_blocked(application.applicant, application.family)
         granted = _granted(application, terms.releases)
-        end = _future(terms.ends_at, "ends_at") or timezone.now() + DEFAULT_GRANT
-        checked = _ticks(granted, ticked, all_of_them=True)
         first = selectors.endorsements(application).last()
+        end = _future(terms.ends_at, "ends_at") or _default_end(first)
+        checked = _ticks(granted, ticked, all_of_them=True)
         closing: dict[str, Any] = {
             "reason": reason,
             "evidence": evidence.snapshot(application),
@@ -160,6 +160,13 @@ def _approve(
         bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor)
         _tell_approved(application, granted, tier=terms.tier, ends_at=end)
     return application
+
+
+def _default_end(first: Review | None) -> datetime:
+    """In a year; where somebody approved before, the end that they gave, as long as it lies ahead."""
+    now = timezone.now()
+    given = datetime.fromisoformat(first.terms["ends_at"]) if first else None
+    return given if given and given > now else now + DEFAULT_GRANT
 
 
 def _endorse(application: Application, actor: Account, closing: dict[str, Any]) -> None:

@@ -52,6 +52,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    @property
+    def handle(self) -> str:
+        """How programs of the hub protocol name the person: for ever, and saying nothing of them."""
+        return f"u{self.pk}"
+
     def get_full_name(self) -> str:
         return self.name
 

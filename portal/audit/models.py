@@ -81,6 +81,16 @@ class Verb(models.TextChoices):
     RUN_CANCELLED = "run.cancelled"
     RUN_DENIED = "run.denied"
 
+    WEBHOOK_MADE = "webhook.made"
+    WEBHOOK_CHANGED = "webhook.changed"
+    WEBHOOK_PAUSED = "webhook.paused"
+    WEBHOOK_RESUMED = "webhook.resumed"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105
+    WEBHOOK_REPLAYED = "webhook.replayed"
+    WEBHOOK_PINGED = "webhook.pinged"
+    WEBHOOK_FAILING = "webhook.failing"
+    WEBHOOK_ENDED = "webhook.ended"
+
 
 class AppendOnly(models.Model):
     """Written once. The database refuses UPDATE and DELETE (triggers.py); so does the object, and earlier."""

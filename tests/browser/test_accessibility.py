@@ -22,6 +22,8 @@ DESK = (
     "/admin/accounts/account/",
     "/admin/mail/outgoingmail/",
     "/admin/audit/event/",
+    "/admin/webhooks/subscription/",
+    "/admin/webhooks/subscription/add/",
 )
 
 

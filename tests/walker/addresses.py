@@ -23,6 +23,7 @@ from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Licence
+from portal.webhooks.models import Subscription
 from tests.walker.marks import World
 from tests.walker.world import FAMILIES
 
@@ -38,6 +39,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
     (r"licence/<int:pk>", "licence"),
+    (r"webhooks/subscription/<int:pk>", "webhook"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
     (r"events?/<int:(pk|id)>", "event"),
@@ -46,6 +48,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"<uuid:run_id>", "run"),
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
+    (r"api/models/<path:repo>", "repo"),
 )
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
@@ -53,6 +56,7 @@ ANYBODYS: dict[str, type[Model]] = {
     "form": Form,
     "renewal": Renewal,
     "event": Event,
+    "webhook": Subscription,
 }
 # What the pages of the admin offer beside the table of the workflow.
 DESK_FORMS = ("note", "advise")
@@ -61,6 +65,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
     "licence": ("preview", "publish", "about"),
+    "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
 # How a row of the admin belongs to a person.
 BELONGS = (
@@ -90,7 +95,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/|form/<path|revision/<path",
             self.path,
         )
 
@@ -148,6 +153,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return _actions(path)
         case "kind":
             return ["jsonl", "csv"]
+        case "status":  # of the hub's lists
+            return ["pending", "accepted", "rejected"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:
@@ -180,6 +187,8 @@ def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
         return [waiting, *claimed]
     if kind == "release":
         return [release.slug for release in world.releases["llama"]]
+    if kind == "repo":
+        return [release.repo_id for release in world.releases["llama"]]
     if kind == "family":
         return list(FAMILIES[:1])
     if kind == "question":

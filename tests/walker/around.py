@@ -14,7 +14,9 @@ from access_requests.models import (
 from access_requests.questions import DEFAULT_QUESTIONS
 from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family
-from tests.walker.marks import REVIEWERS, World
+from portal.webhooks import signing
+from portal.webhooks.models import Subscription
+from tests.walker.marks import REVIEWERS, Secret, World
 
 PAPER: dict[str, Any] = {"key": "paper", "label": "A paper of yours", "type": "attachment"}
 QUESTIONS: list[Any] = [*DEFAULT_QUESTIONS, PAPER]
@@ -97,4 +99,27 @@ def policies(world: World) -> None:
     ReasonTemplate.objects.create(family=family, title="Scope", text="Outside the licence.")
     services.block(
         actor=world.people["mona"], family=family, account=world.people["bob"], reason="Spam."
+    )
+
+
+def webhook(world: World) -> None:
+    """One whose address leads nowhere: made past the service, which would refuse it, as sending does."""
+    managers = ("mona", "root")
+    secret = signing.new_secret()
+    world.secrets.append(Secret(secret, "secret of a webhook", frozenset()))
+    made = Subscription.objects.create(
+        name=world.plant("mona", "name of a webhook", managers),
+        url=f"https://127.0.0.1/{world.plant('mona', 'address of a webhook', managers)}",
+        secret=signing.boxed(secret),
+        taken_seal=0,
+        queued=1,
+        delivered=1,
+    )
+    world.secrets.append(Secret(made.secret, "boxed secret of a webhook", frozenset()))
+    made.attempts.create(
+        sequence=1,
+        verb="grant.issued",
+        took_ms=7,
+        status=200,
+        answer=world.plant("mona", "answer of a receiver", managers),
     )

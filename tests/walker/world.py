@@ -63,6 +63,7 @@ def make_world() -> World:
         _plant_in_mails(world, owner)
     _second_factors(world)
     around.policies(world)
+    around.webhook(world)
     seal_waiting()
     return world
 
