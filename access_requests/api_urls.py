@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import api
+from access_requests import api, witness_api
 
 urlpatterns = [
     path("applications/", api.ApplicationList.as_view(), name="api-applications"),
@@ -23,6 +23,17 @@ urlpatterns = [
     path("applications/<int:pk>/refuse/", api.Refuse.as_view(), name="api-application-refuse"),
     path("applications/<int:pk>/messages/", api.Write.as_view(), name="api-application-write"),
     path("applications/<int:pk>/appeal/", api.Appeal.as_view(), name="api-application-appeal"),
+    path(
+        "applications/<int:pk>/witnesses/",
+        witness_api.NameWitness.as_view(),
+        name="api-application-witnesses",
+    ),
+    path(
+        "applications/<int:pk>/go_without/",
+        witness_api.GoWithout.as_view(),
+        name="api-application-go-without",
+    ),
+    path("witnesses/<int:pk>/again/", witness_api.AskAgain.as_view(), name="api-witness-again"),
     path("grants/", api.GrantList.as_view(), name="api-grants"),
     path("grants/<int:pk>/revoke/", api.Revoke.as_view(), name="api-grant-revoke"),
     path("grants/<int:pk>/suspend/", api.Suspend.as_view(), name="api-grant-suspend"),

@@ -37,7 +37,7 @@ from access_requests.selectors.doors import (
 )
 from access_requests.selectors.fairness import SMALL_GROUP, fairness_of
 from access_requests.selectors.next_step import NextStep, next_step
-from access_requests.selectors.people import coapplicants_of, is_in, places, places_of
+from access_requests.selectors.people import addresses_of, coapplicants_of, is_in, places, places_of
 from access_requests.selectors.policy import (
     apply_again_from,
     approvals_needed,
@@ -61,6 +61,20 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.witnesses import (
+    Reading,
+    Vouching,
+    check_evidence,
+    described_question,
+    kinds_asked,
+    kinds_missing,
+    kinds_unnamed,
+    may_go_without,
+    people_named,
+    reading_of,
+    vouching_of,
+    waits_for,
+)
 
 __all__ = [
     "SMALL_GROUP",
@@ -68,8 +82,11 @@ __all__ = [
     "Age",
     "NextStep",
     "OnTheTable",
+    "Reading",
     "Standing",
+    "Vouching",
     "acceptances_of",
+    "addresses_of",
     "age_of",
     "agreement_of",
     "all_grants",
@@ -79,6 +96,7 @@ __all__ = [
     "apply_again_from",
     "approvals_needed",
     "attachment_for",
+    "check_evidence",
     "check_grant",
     "check_may_apply",
     "check_not_blocked",
@@ -87,6 +105,7 @@ __all__ = [
     "coapplicants_of",
     "colleagues",
     "current_form",
+    "described_question",
     "endorsements",
     "fairness_of",
     "grant_for",
@@ -95,16 +114,22 @@ __all__ = [
     "grants_touched_by",
     "in_tab",
     "is_in",
+    "kinds_asked",
+    "kinds_missing",
+    "kinds_unnamed",
     "last_return",
+    "may_go_without",
     "median_days_to_decision",
     "next_for",
     "next_step",
     "open_application",
     "opinion_asked_of",
     "own_grant",
+    "people_named",
     "places",
     "places_of",
     "queue_position",
+    "reading_of",
     "reasons_for",
     "refused_last",
     "releases_named",
@@ -120,5 +145,7 @@ __all__ = [
     "targets",
     "usable_grants",
     "visible_grant",
+    "vouching_of",
+    "waits_for",
     "why_barred",
 ]

@@ -14,6 +14,7 @@ from access_requests.models import (
     ReasonTemplate,
     Review,
 )
+from access_requests.selectors.people import vouched
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -25,6 +26,8 @@ def why_barred(account: Account, application: Application) -> str:
     """Why this reviewer may not act on this application; empty when they may."""
     if application.recusals.filter(reviewer=account).exists():
         return "You declared a conflict of interest."
+    if vouched(account, application):
+        return "You answered as a witness; somebody else decides."
     if application.state in APPEAL_STATES and decided_before(account, application):
         return "You decided this application; its appeal is decided by somebody else."
     if application.state in DECIDED_STATES:
