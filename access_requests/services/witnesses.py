@@ -1,5 +1,6 @@
 """Signing officials and referees: named, asked by mail, sent again, replaced, gone without."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,6 +36,7 @@ from portal.refusals import Code, Refusal
 MOST_MAILS = 5  # to one person
 MOST_NAMED = 5  # people of one kind in an application: nobody mails the world over our door
 PAUSE = timedelta(hours=1)  # between two mails to one person
+LIKE_A_LINK = re.compile(r"://|www\.|@", re.IGNORECASE)
 Kind, Status = Witness.Kind, Witness.Status
 ASKS = {Kind.OFFICIAL: "official_asked", Kind.REFEREE: "referee_asked"}
 
@@ -112,6 +114,8 @@ def _given(
     wrong: dict[str, list[str]] = {}
     if not given["name"]:
         wrong["name"] = ["Give the person's name."]
+    elif LIKE_A_LINK.search(given["name"]):  # it begins a mail that we send to strangers
+        wrong["name"] = ["Give the name alone, without addresses."]
     elif same_name(given["name"], application.applicant.name):
         wrong["name"] = ["This is your own name; somebody else has to vouch for you."]
     if not given["position"]:
