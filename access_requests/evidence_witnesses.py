@@ -82,8 +82,8 @@ def _said(
         lines = [told]
     else:
         at = last.asked_at or last.named_at
-        result = "neutral"
-        lines = [f"{_who(last)}: {last.get_status_display()}, asked on {at:%-d %B %Y}."]
+        how = "no answer yet" if last.status == Status.ASKED else last.get_status_display()
+        result, lines = "neutral", [f"{_who(last)}, asked on {at:%-d %B %Y}: {how}."]
     lines += [f"Before: {_who(one)}: {one.get_status_display()}." for one in named[:-1]]
     if waiver:
         lines.append(

@@ -46,11 +46,11 @@ class OfficialForm(forms.Form):
         error_messages={"required": "Choose one of the two."},
     )
     typed_name = forms.CharField(
-        label="Type your full name to confirm",
+        label="If you confirm: your full name",
         max_length=150,
         required=False,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
-        help_text="It is your signature; we keep it with the time and the licence's digest.",
+        help_text="Typed here it is your signature; we keep it with the time and the licence's digest.",
     )
     comment = _long(
         "Comment",

@@ -175,6 +175,7 @@ def vouching_of(application: Application) -> list[Vouching]:
                 and kind not in waived
                 and not (last and last.status == Status.ANSWERED),
                 may_send_again=application.state in AWAITED_IN
+                and kind not in waived
                 and bool(last and last.status in AGAIN),
             )
         )

@@ -27,8 +27,8 @@ Kind, Status = Witness.Kind, Witness.Status
 def reading_behind(token: str) -> Reading:
     """What the person behind a mailed link reads.
 
-    Raises Refusal: SIGNATURE_INVALID, EXPIRED (used, replaced, too old), WRONG_STATE (nobody waits
-    for the answer any more).
+    Raises Refusal: SIGNATURE_INVALID, EXPIRED (used, replaced, too old, or nobody waits for
+    the answer any more).
     """
     pk, nonce = mailed_links.read("vouch", token)
     return _open(Witness.objects.filter(pk=pk).first(), nonce)
@@ -56,7 +56,7 @@ def _open(witness: Witness | None, nonce: str) -> Reading:
 
 def _nobody_waits() -> Refusal:
     return Refusal(
-        Code.WRONG_STATE,
+        Code.EXPIRED,
         "Nobody waits for your answer any more: the application was decided or withdrawn, or "
         "somebody else was asked.",
         "Nothing is left for you to do; thank you.",

@@ -352,7 +352,7 @@ def test_naming_another_ends_the_link_of_who_was_asked(
 ) -> None:
     token, first = token_to(REFEREE["email"]), Witness.objects.get(kind="referee")
     name(waiting, "referee", email="rosa@elsewhere.example")
-    assert refusal_of(services.reading_behind, token).code == Code.WRONG_STATE
+    assert "Nobody waits" in refusal_of(services.reading_behind, token).detail
     passed(1)
     assert refusal_of(services.ask_again, first.pk, actor=alice).code == Code.WRONG_STATE
     for number in range(3):
@@ -378,8 +378,8 @@ def test_outstanding_links_end_with_the_application(
         decide(claimed, rita)
     else:
         Account.objects.filter(pk=alice.pk).update(is_active=False)
-    assert refusal_of(services.reading_behind, token).code == Code.WRONG_STATE
-    assert refusal_of(refer_blind, token).code == Code.WRONG_STATE
+    assert "Nobody waits" in refusal_of(services.reading_behind, token).detail
+    assert refusal_of(refer_blind, token).code == Code.EXPIRED
     witness = Witness.objects.get(kind="referee")
     assert witness.statement == {}
     if end != "closed":
