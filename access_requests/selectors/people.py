@@ -41,11 +41,15 @@ def places() -> "QuerySet[CoApplicant]":
 
 def vouched(account: Account, application: Application) -> bool:
     """Whether this person answered for the application over a mailed link."""
-    said = application.witnesses.filter(
-        status__in=[Witness.Status.ANSWERED, Witness.Status.DECLINED]
-    )
-    addresses = {address.lower() for address in said.values_list("email", flat=True)}
-    return bool(addresses) and bool(addresses & addresses_of(account))
+    heard = addresses_heard(application)
+    return bool(heard) and bool(heard & addresses_of(account))
+
+
+def addresses_heard(application: Application) -> set[str]:
+    """Where the witnesses of the application answered from."""
+    answered = [Witness.Status.ANSWERED, Witness.Status.DECLINED]
+    said = application.witnesses.filter(status__in=answered)
+    return {address.lower() for address in said.values_list("email", flat=True)}
 
 
 def addresses_of(*accounts: Account) -> set[str]:

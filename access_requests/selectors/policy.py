@@ -14,7 +14,7 @@ from access_requests.models import (
     ReasonTemplate,
     Review,
 )
-from access_requests.selectors.people import vouched
+from access_requests.selectors.people import addresses_heard, vouched
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -143,6 +143,9 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         application.applicant_id,
         *endorsements(application).values_list("reviewer", flat=True),
     }
+    if heard := addresses_heard(application):
+        vouchers = Q(email__in=heard) | Q(emailaddress__email__in=heard)
+        barred |= set(Account.objects.filter(vouchers).values_list("pk", flat=True))
     barred |= set(application.recusals.values_list("reviewer", flat=True))
     if application.appealed_at and application.state in APPEAL_STATES:
         barred |= {one.pk for one in found if decided_before(one, application)}

@@ -174,7 +174,11 @@ def follow_up_witnesses() -> int:
 
     Says for how many something was done. Beat calls it; a second call at once does nothing.
     """
-    asked = Witness.objects.filter(status=Status.ASKED, application__state__in=AWAITED_IN)
+    asked = Witness.objects.filter(
+        status=Status.ASKED,
+        application__state__in=AWAITED_IN,
+        application__applicant__is_active=True,
+    )
     unreached = {"mail__sent_at": None, "mail__attempts__gte": GIVE_UP_AFTER}
     now = timezone.now()
     reminder_due = asked.filter(reminded_at=None, asked_at__lte=now - REMIND_AFTER)

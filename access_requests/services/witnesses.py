@@ -266,6 +266,7 @@ def _can_be_asked_again(witness: Witness) -> None:
             Code.WRONG_STATE,
             f"The mail was sent {MOST_MAILS} times.",
             "Reach the person in another way, or name somebody else.",
+            url=application.get_absolute_url(),
         )
     if witness.asked_at and witness.asked_at > timezone.now() - PAUSE:
         raise Refusal(
@@ -273,6 +274,7 @@ def _can_be_asked_again(witness: Witness) -> None:
             f"The last mail left at {witness.asked_at:%H:%M} UTC; there is one an hour at most.",
             "Ask the person to look among unwanted mail meanwhile, and try again later.",
             since=witness.asked_at,
+            url=application.get_absolute_url(),
         )
 
 

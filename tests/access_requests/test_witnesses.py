@@ -509,6 +509,9 @@ def test_who_vouched_does_not_decide(
     refusal = refusal_of(services.claim, asking.pk, actor=second_reviewer)
     assert (refusal.code, "witness" in refusal.detail) == (Code.NOT_ALLOWED, True)
     assert services.claim(asking.pk, actor=rita).claimed_by == rita
+    handed = refusal_of(services.assign, asking.pk, actor=rita, reviewer=second_reviewer)
+    assert handed.code == Code.INVALID
+    assert second_reviewer not in selectors.colleagues(asking)
 
 
 def test_being_named_alone_keeps_no_reviewer_away(
