@@ -48,7 +48,7 @@ def only_reviewers(account: Account) -> None:
         )
 
 
-def _detail(application: Application, request: Request, status_code: int = 200) -> Response:
+def detail(application: Application, request: Request, status_code: int = 200) -> Response:
     found = selectors.application_for(asker(request), application.pk)
     return Response(
         ApplicationDetailSerializer(found, context={"request": request}).data, status=status_code
@@ -88,7 +88,7 @@ class ApplicationList(generics.ListAPIView[Application]):
         actor = asker(request)
         known = set(actor.applications.values_list("pk", flat=True))
         made = services.start(actor=actor, releases=releases, answers=given.get("answers"))
-        return _detail(made, request, 200 if made.pk in known else status.HTTP_201_CREATED)
+        return detail(made, request, 200 if made.pk in known else status.HTTP_201_CREATED)
 
 
 class ApplicationDetail(APIView):
@@ -99,7 +99,7 @@ class ApplicationDetail(APIView):
 
     @extend_schema(responses=ApplicationDetailSerializer)
     def get(self, request: Request, pk: int) -> Response:
-        return _detail(selectors.application_for(asker(request), pk), request)
+        return detail(selectors.application_for(asker(request), pk), request)
 
     @extend_schema(
         request=ChangeSerializer,
@@ -113,7 +113,7 @@ class ApplicationDetail(APIView):
         services.save_draft(
             pk, actor=asker(request), releases=releases, answers=given.get("answers")
         )
-        return _detail(Application(pk=pk), request)
+        return detail(Application(pk=pk), request)
 
 
 def _valid(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Act(APIView):
 
     def perform(self, request: Request, pk: int) -> Response:
         self.act(pk, asker(request), _valid(self.input, request))
-        return _detail(Application(pk=pk), request)
+        return detail(Application(pk=pk), request)
 
 
 class AttachmentOf(APIView):
@@ -162,13 +162,13 @@ class AttachmentOf(APIView):
             way_out = "Send it as multipart/form-data, in the part `file`."
             raise Refusal(Code.INVALID, text, way_out, fields={"file": [text]})
         services.attach(pk, question, file, actor=asker(request))
-        return _detail(Application(pk=pk), request)
+        return detail(Application(pk=pk), request)
 
     @extend_schema(request=None, responses=ApplicationDetailSerializer)
     def delete(self, request: Request, pk: int, question: str) -> Response:
         """Take the file away again."""
         services.detach(pk, question, actor=asker(request))
-        return _detail(Application(pk=pk), request)
+        return detail(Application(pk=pk), request)
 
 
 class Submit(Act):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import api, past_api
+from access_requests import api, past_api, witness_api
 
 urlpatterns = [
     path("applications/", api.ApplicationList.as_view(), name="api-applications"),
@@ -30,6 +30,17 @@ urlpatterns = [
         name="api-access-then-export",
     ),
     path("access-then/<int:pk>/", past_api.AccessThenDetail.as_view(), name="api-access-then-one"),
+    path(
+        "applications/<int:pk>/witnesses/",
+        witness_api.NameWitness.as_view(),
+        name="api-application-witnesses",
+    ),
+    path(
+        "applications/<int:pk>/go_without/",
+        witness_api.GoWithout.as_view(),
+        name="api-application-go-without",
+    ),
+    path("witnesses/<int:pk>/again/", witness_api.AskAgain.as_view(), name="api-witness-again"),
     path("grants/", api.GrantList.as_view(), name="api-grants"),
     path("grants/<int:pk>/revoke/", api.Revoke.as_view(), name="api-grant-revoke"),
     path("grants/<int:pk>/suspend/", api.Suspend.as_view(), name="api-grant-suspend"),

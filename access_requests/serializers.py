@@ -6,7 +6,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access_requests import evidence, selectors
-from access_requests.models import Application, Grant, Message, State, Tier
+from access_requests.evidence_witnesses import readable
+from access_requests.models import Application, Grant, Message, State, Tier, Witness
+from access_requests.workflow import Role
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 
@@ -39,6 +41,25 @@ class CheckSerializer(serializers.Serializer[Any]):
     finding = serializers.CharField()
     limits = serializers.CharField()
     at = serializers.CharField()
+
+
+class WitnessSerializer(serializers.ModelSerializer[Witness]):
+    """How far it is with one person who was named; never what they said."""
+
+    class Meta:
+        model = Witness
+        fields = (
+            "id",
+            "kind",
+            "name",
+            "email",
+            "position",
+            "status",
+            "asked_at",
+            "reminded_at",
+            "expires_at",
+            "closed_at",
+        )
 
 
 class DeskSerializer(serializers.Serializer[Any]):
@@ -87,6 +108,8 @@ class ApplicationDetailSerializer(ApplicationSerializer):
     messages = MessageSerializer(many=True, read_only=True)
     grants = serializers.PrimaryKeyRelatedField[Any](many=True, read_only=True)
     queue_position = serializers.SerializerMethodField()
+    witnesses = WitnessSerializer(many=True, read_only=True)
+    waits_for = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
 
     class Meta(ApplicationSerializer.Meta):
@@ -98,6 +121,8 @@ class ApplicationDetailSerializer(ApplicationSerializer):
             "messages",
             "grants",
             "queue_position",
+            "witnesses",
+            "waits_for",
             "review",
         )
 
@@ -110,22 +135,27 @@ class ApplicationDetailSerializer(ApplicationSerializer):
     def get_queue_position(self, application: Application) -> int | None:
         return selectors.queue_position(application)
 
+    def get_waits_for(self, application: Application) -> list[str]:
+        """Whose answer an approval still needs: `official`, `referee`."""
+        return [kind.value for kind in selectors.kinds_missing(application)]
+
     @extend_schema_field(DeskSerializer(allow_null=True))
     def get_review(self, application: Application) -> dict[str, Any] | None:
-        """For reviewers; null for the applicant."""
-        if self.context["request"].user.pk == application.applicant_id:
+        """For reviewers; null for the applicant, and for a reviewer who applies with them."""
+        role = selectors.role_in(self.context["request"].user, application)
+        if role in (Role.APPLICANT, Role.STRANGER):
             return None
-        return dict(DeskSerializer(_Desk(application)).data)
+        return dict(DeskSerializer(_Desk(application, role)).data)
 
 
 class _Desk:
     """The application as `DeskSerializer` reads it."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, role: Role) -> None:
         self.claimed_by = application.claimed_by
         self.claimed_at = application.claimed_at
         self.decided_by = application.decided_by
-        self.evidence = evidence.gather(application)
+        self.evidence = readable(evidence.snapshot(application), role)
 
 
 class AskSerializer(serializers.Serializer[Any]):

@@ -15,3 +15,9 @@ def expire_grants() -> None:
 def remind_holders() -> None:
     """Beat, every hour."""
     services.remind_holders()
+
+
+@shared_task(name="access_requests.follow_up_witnesses")
+def follow_up_witnesses() -> None:
+    """Beat, every hour."""
+    services.follow_up_witnesses()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import keeping_views, people_views, views
+from access_requests import keeping_views, people_views, views, witness_views
 
 app_name = "access_requests"
 urlpatterns = [
@@ -22,5 +22,8 @@ urlpatterns = [
     path("people/<int:pk>/again/", people_views.invite_again, name="invite_again"),
     path("people/<int:pk>/remove/", people_views.remove, name="remove"),
     path("join/<str:token>/", people_views.join, name="join"),
+    path("<int:pk>/witnesses/", witness_views.witnesses, name="witnesses"),
+    path("witnesses/<int:pk>/again/", witness_views.ask_again, name="ask_again"),
+    path("vouch/<str:token>/", witness_views.vouch, name="vouch"),
     path("agreements/<int:pk>/", keeping_views.agreement, name="agreement"),
 ]

@@ -266,6 +266,7 @@ def licence(request: HttpRequest, pk: int) -> HttpResponse:
         **_licence_context(found.family, form),
         "application": found,
         "missing": [missing.fields[name].label for name in missing.errors],
+        "unnamed": selectors.kinds_unnamed(found),
         "withdrawn": [r for r in found.releases.all() if r.status == Release.Status.WITHDRAWN],
     }
     status = 422 if form.errors else 200
@@ -312,10 +313,14 @@ def _application_page(
     on_the_table = selectors.answers_on_the_table(found).answers
     may = actions_for(state, role)
     again_from = selectors.apply_again_from(found.applicant, found.family)
+    vouching = selectors.vouching_of(found)
     context = {
         "application": found,
         "tag": words.TAGS[state],
         "next": words.NEXT[state],
+        "vouching": vouching,
+        "waits_for": selectors.waits_for(found, vouching) if role == Role.APPLICANT else "",
+        "to_name": [one.label for one in vouching if one.needs_naming],
         "is_own": role == Role.APPLICANT,
         "may_withdraw": Action.WITHDRAW in may,
         "may_edit": Action.SAVE in may,

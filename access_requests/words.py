@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
-from access_requests.models import Application, Grant, State
+from access_requests.models import Application, Grant, State, Witness
 from access_requests.questions import Question, asked, hidden, shown
 from access_requests.workflow import APPEAL_STATES
 from portal.audit.models import Event, Verb
@@ -49,6 +49,12 @@ LINES: Mapping[str, str] = {
     Verb.APPLICATION_APPEALED: "You appealed; somebody else decides.",
     Verb.APPLICATION_ASSIGNED: "It was given to a reviewer.",
     Verb.APPLICATION_ENDORSED: "It went on to a second reviewer.",
+    Verb.WITNESS_ANSWERED: "Your {kind} answered.",
+    Verb.WITNESS_DECLINED: "Your {kind} declined.",
+    Verb.WITNESS_REMINDED: "Your {kind} was reminded.",
+    Verb.WITNESS_LAPSED: "Your {kind} did not answer in time.",
+    Verb.WITNESS_BOUNCED: "Your {kind} could not be reached by mail.",
+    Verb.WITNESS_ASKED: "Your {kind} was asked.",
     Verb.GRANT_REVOKED: "A grant was revoked.",
     Verb.GRANT_SUSPENDED: "A grant was suspended.",
     Verb.GRANT_REINSTATED: "A grant was reinstated.",
@@ -80,6 +86,15 @@ DONE: Mapping[str, str] = {
     Verb.MEMBER_ADMITTED: "Co-applicant admitted",
     Verb.MEMBER_DECLINED: "Co-applicant not admitted",
     Verb.MEMBER_REMOVED: "Co-applicant taken out",
+    Verb.WITNESS_NAMED: "Named to vouch",
+    Verb.WITNESS_ASKED: "Asked to vouch",
+    Verb.WITNESS_REMINDED: "Reminded to vouch",
+    Verb.WITNESS_ANSWERED: "Vouched",
+    Verb.WITNESS_DECLINED: "Declined to vouch",
+    Verb.WITNESS_LAPSED: "Did not vouch in time",
+    Verb.WITNESS_BOUNCED: "Could not be reached to vouch",
+    Verb.WITNESS_CANCELLED: "No longer asked to vouch",
+    Verb.EVIDENCE_WAIVED: "Goes on without an answer",
     Verb.GRANT_ISSUED: "Grant issued",
     Verb.GRANT_REVOKED: "Grant revoked",
     Verb.GRANT_SUSPENDED: "Grant suspended",
@@ -173,6 +188,8 @@ def timeline(application: Application) -> list[Line]:
             text = "You corrected it and submitted again."
         if event.verb == Verb.APPLICATION_WITHDRAWN and event.data.get("was") in APPEAL_STATES:
             text = "You withdrew the appeal; the refusal stands."
+        if text and "{kind}" in text:
+            text = text.format(kind=Witness.Kind(event.data["kind"]).label)
         if text:
             lines.append(Line(event.at, text))
     return lines

@@ -27,4 +27,5 @@ app.conf.beat_schedule = {
     "prune-webhooks": {"task": "webhooks.prune", "schedule": 3600.0},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
+    "follow-up-witnesses": {"task": "access_requests.follow_up_witnesses", "schedule": 3600.0},
 }

@@ -31,6 +31,7 @@ class Code(StrEnum):
     TOO_LONG = "too_long"
     TOO_EARLY = "too_early"
     BLOCKED = "blocked"
+    EVIDENCE_MISSING = "evidence_missing"
     UNAVAILABLE = "unavailable"
 
 
@@ -39,6 +40,7 @@ STATUS = {
     Code.NOT_FOUND: 404,
     Code.WRONG_STATE: 409,
     Code.CONFLICT: 409,
+    Code.EVIDENCE_MISSING: 409,
     Code.INVALID: 400,
     Code.TOO_LONG: 400,
     Code.RANGE_NOT_SATISFIABLE: 416,
@@ -68,6 +70,7 @@ TITLE = {
     Code.TOO_LONG: "Too long",
     Code.TOO_EARLY: "Not yet",
     Code.BLOCKED: "Closed to you",
+    Code.EVIDENCE_MISSING: "An answer is still missing",
     Code.UNAVAILABLE: "Not available right now",
 }
 

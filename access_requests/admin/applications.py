@@ -24,7 +24,9 @@ from access_requests.admin.filters import (
     StateFilter,
     TabFilter,
 )
+from access_requests.evidence_witnesses import readable
 from access_requests.models import Application, SavedFilter, State
+from access_requests.selectors.witnesses import AWAITED_IN
 from access_requests.workflow import THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
@@ -40,6 +42,8 @@ TOLD = {
     Action.ASSIGN: "Assigned; the colleague is told by mail.",
     Action.ASK: "Asked; the colleague is told by mail.",
     Action.RECUSE: "Noted: you act on it no more.",
+    "ask_again": "Sent again, with a new link; the older one opens nothing more.",
+    "go_without": "Noted: it can be approved without that answer. The reason is kept.",
     "note": "The note is kept, for reviewers alone.",
     "advise": "Your advice is kept; who asked for it is told by mail.",
 }
@@ -50,6 +54,8 @@ FORMS: dict[str, Callable[[Application, Any], forms.Form]] = {
     Action.RECUSE: lambda _, data: fill_in.RecuseForm(data),
     "note": lambda _, data: fill_in.NoteForm(data),
     "advise": lambda _, data: fill_in.AdviseForm(data),
+    "ask_again": lambda _, data: fill_in.AskAgainForm(data),
+    "go_without": fill_in.GoWithoutForm,
     Action.REFUSE: fill_in.RefuseForm,
     Action.APPROVE: fill_in.ApproveForm,
     Action.ASSIGN: fill_in.ColleagueForm,
@@ -232,9 +238,18 @@ class ApplicationAdmin(Desk):
                 services.note(pk, actor=actor, body=given["note"])
             case "advise":
                 services.advise(pk, actor=actor, **given)
+            case "ask_again":
+                self._ask_again(pk, given["witness"], actor)
+            case "go_without":
+                services.go_without(pk, actor=actor, **given)
             case _:
                 return False
         return True
+
+    def _ask_again(self, pk: int, witness: int, actor: Account) -> None:
+        if not Application.objects.filter(pk=pk, witnesses=witness).exists():
+            raise services.no_such_application()
+        services.ask_again(witness, actor=actor)
 
     def page_context(
         self, request: HttpRequest, obj: Application, bound: dict[str, forms.Form]
@@ -260,7 +275,7 @@ class ApplicationAdmin(Desk):
             "answers": words.answered(obj, shown.answers, shown.before),
             "corrected": shown.before is not None,
             # Reviewers apply too; then they see no more of their case than other applicants do.
-            "evidence": [] if is_own else _kept_evidence(obj) or evidence.snapshot(obj),
+            "evidence": readable(_kept_evidence(obj) or evidence.snapshot(obj), role),
             "evidence_is_kept": bool(_kept_evidence(obj)),
             "events": [] if is_own else words.events(obj),
             "thread": obj.messages.select_related("author"),
@@ -283,6 +298,10 @@ class ApplicationAdmin(Desk):
             may.add("note")
         if selectors.opinion_asked_of(person, obj):
             may.add("advise")
+        if role in THE_DESK and obj.state in AWAITED_IN:
+            may.add("ask_again")
+            if selectors.may_go_without(person, obj) and selectors.kinds_missing(obj):
+                may.add("go_without")
         return may
 
 
@@ -292,6 +311,8 @@ def _inside(person: Account, application: Application) -> dict[str, Any]:
         "notes": application.notes.select_related("author"),
         "opinions": application.opinions.select_related("reviewer", "asked_by"),
         "recusals": application.recusals.select_related("reviewer"),
+        "vouching": selectors.vouching_of(application),
+        "missing": selectors.kinds_missing(application),
         "approvals_needed": selectors.approvals_needed(application, application.releases.all()),
         "first_approval": selectors.endorsements(application).last(),
         "asked_of_me": selectors.opinion_asked_of(person, application),

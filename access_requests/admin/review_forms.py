@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from access_requests import selectors
 from access_requests.forms import ReleaseChoices
-from access_requests.models import Application, Opinion, ReasonTemplate, Tier
+from access_requests.models import Application, Opinion, ReasonTemplate, Tier, Witness
 from access_requests.services.reviewing import DEFAULT_GRANT
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -166,6 +166,29 @@ class ApproveForm(ChecklistForm):
             "reason": given["reason"],
             "checklist": given.get("checklist", []),
         }
+
+
+class AskAgainForm(forms.Form):
+    witness = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class GoWithoutForm(forms.Form):
+    """For managers, where an answer is missing."""
+
+    kind = forms.ChoiceField(label="Without the answer of the")
+    reason = long_text(
+        "Why",
+        rows=2,
+        help_text="For reviewers only; it is kept as evidence. An answer that still comes is read.",
+    )
+
+    def __init__(self, application: Application, data: Any = None) -> None:
+        super().__init__(data)
+        field = self.fields["kind"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(kind.value, kind.label) for kind in Witness.Kind]
+        if missing := selectors.kinds_missing(application):
+            field.choices = [(kind.value, kind.label) for kind in missing]
 
 
 class ColleagueForm(forms.Form):

@@ -19,6 +19,7 @@ from access_requests.models.policy import (
     ReviewTarget,
     SavedFilter,
 )
+from access_requests.models.witness import Waiver, Witness
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
 __all__ = [
@@ -47,4 +48,6 @@ __all__ = [
     "SavedFilter",
     "State",
     "Tier",
+    "Waiver",
+    "Witness",
 ]

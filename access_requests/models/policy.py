@@ -11,7 +11,7 @@ DEFAULT_TARGET_DAYS = 14
 
 
 class DecisionPolicy(models.Model):
-    """How a release is decided on. Without a row: one approval, no checklist."""
+    """How a release is decided on. Without a row: one approval, no checklist, nobody who vouches."""
 
     class Approvals(models.IntegerChoices):
         ONE = 1, "1: one reviewer decides"
@@ -24,6 +24,19 @@ class DecisionPolicy(models.Model):
     checklist = models.TextField(
         blank=True,
         help_text="One item a line. An approval needs every item ticked; the ticks are kept.",
+    )
+
+    asks_official = models.BooleanField(
+        "ask for a signing official",
+        default=False,
+        help_text="The applicant names a person with authority at their institution, who confirms "
+        "over a mailed link. No approval without it, unless a manager goes without.",
+    )
+    asks_referee = models.BooleanField(
+        "ask for a referee",
+        default=False,
+        help_text="The applicant names a colleague, who answers three questions over a mailed "
+        "link. No approval without it, unless a manager goes without.",
     )
 
     class Meta:

@@ -50,7 +50,7 @@ from access_requests.selectors.hub import (
     waiting_application,
 )
 from access_requests.selectors.next_step import NextStep, next_step
-from access_requests.selectors.people import coapplicants_of, is_in, places, places_of
+from access_requests.selectors.people import addresses_of, coapplicants_of, is_in, places, places_of
 from access_requests.selectors.policy import (
     apply_again_from,
     approvals_needed,
@@ -74,6 +74,20 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.witnesses import (
+    Reading,
+    Vouching,
+    check_evidence,
+    described_question,
+    kinds_asked,
+    kinds_missing,
+    kinds_unnamed,
+    may_go_without,
+    people_named,
+    reading_of,
+    vouching_of,
+    waits_for,
+)
 
 __all__ = [
     "SMALL_GROUP",
@@ -83,8 +97,11 @@ __all__ = [
     "HubStatus",
     "NextStep",
     "OnTheTable",
+    "Reading",
     "Standing",
+    "Vouching",
     "acceptances_of",
+    "addresses_of",
     "age_of",
     "agreement_of",
     "all_grants",
@@ -94,6 +111,7 @@ __all__ = [
     "apply_again_from",
     "approvals_needed",
     "attachment_for",
+    "check_evidence",
     "check_grant",
     "check_may_apply",
     "check_not_blocked",
@@ -102,6 +120,7 @@ __all__ = [
     "coapplicants_of",
     "colleagues",
     "current_form",
+    "described_question",
     "endorsements",
     "fairness_of",
     "grant_for",
@@ -115,7 +134,11 @@ __all__ = [
     "hub_requests",
     "in_tab",
     "is_in",
+    "kinds_asked",
+    "kinds_missing",
+    "kinds_unnamed",
     "last_return",
+    "may_go_without",
     "median_days_to_decision",
     "next_for",
     "next_step",
@@ -123,9 +146,11 @@ __all__ = [
     "open_grants",
     "opinion_asked_of",
     "own_grant",
+    "people_named",
     "places",
     "places_of",
     "queue_position",
+    "reading_of",
     "reasons_for",
     "refused_last",
     "rejected_request",
@@ -143,6 +168,8 @@ __all__ = [
     "targets",
     "usable_grants",
     "visible_grant",
+    "vouching_of",
     "waiting_application",
+    "waits_for",
     "why_barred",
 ]

@@ -2,7 +2,7 @@
 
 from django.db.models import Prefetch, QuerySet
 
-from access_requests.models import Application, CoApplicant, Grant
+from access_requests.models import Application, CoApplicant, Grant, Witness
 from portal.accounts.models import Account
 
 IN = (CoApplicant.Status.JOINED, CoApplicant.Status.ADMITTED)
@@ -37,3 +37,25 @@ def places() -> "QuerySet[CoApplicant]":
     return CoApplicant.objects.exclude(account=None).select_related(
         "account", "application__applicant", "application__family", "decided_by", "acceptance"
     )
+
+
+def vouched(account: Account, application: Application) -> bool:
+    """Whether this person answered for the application over a mailed link."""
+    heard = addresses_heard(application)
+    return bool(heard) and bool(heard & addresses_of(account))
+
+
+def addresses_heard(application: Application) -> set[str]:
+    """Where the witnesses of the application answered from."""
+    answered = [Witness.Status.ANSWERED, Witness.Status.DECLINED]
+    said = application.witnesses.filter(status__in=answered)
+    return {address.lower() for address in said.values_list("email", flat=True)}
+
+
+def addresses_of(*accounts: Account) -> set[str]:
+    """Every address that these people sign in with."""
+    own = {account.email.lower() for account in accounts}
+    for account in accounts:
+        known = account.emailaddress_set.values_list("email", flat=True)  # type: ignore[attr-defined]
+        own |= {address.lower() for address in known}
+    return own

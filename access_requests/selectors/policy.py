@@ -15,6 +15,7 @@ from access_requests.models import (
     ReasonTemplate,
     Review,
 )
+from access_requests.selectors.people import addresses_heard, vouched
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.addresses import addresses_of, digests
@@ -27,6 +28,8 @@ def why_barred(account: Account, application: Application) -> str:
     """Why this reviewer may not act on this application; empty when they may."""
     if application.recusals.filter(reviewer=account).exists():
         return "You declared a conflict of interest."
+    if vouched(account, application):
+        return "You answered as a witness; somebody else decides."
     if application.state in APPEAL_STATES and decided_before(account, application):
         return "You decided this application; its appeal is decided by somebody else."
     if application.state in DECIDED_STATES:
@@ -144,6 +147,9 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         application.applicant_id,
         *endorsements(application).values_list("reviewer", flat=True),
     }
+    if heard := addresses_heard(application):
+        vouchers = Q(email__in=heard) | Q(emailaddress__email__in=heard)
+        barred |= set(Account.objects.filter(vouchers).values_list("pk", flat=True))
     barred |= set(application.recusals.values_list("reviewer", flat=True))
     if application.appealed_at and application.state in APPEAL_STATES:
         barred |= {one.pk for one in found if decided_before(one, application)}

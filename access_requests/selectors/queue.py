@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access_requests.models import DEFAULT_TARGET_DAYS, Application, ReviewTarget
+from access_requests.selectors.witnesses import outstanding
 from access_requests.workflow import QUEUE_STATES, UNCLAIMED_STATES, State
 from portal.accounts.models import Account
 
@@ -17,6 +18,7 @@ TABS = {
     "mine": "Mine",
     "unclaimed": "Unclaimed",
     "waiting": "Waiting for the applicant",
+    "evidence": "Waiting for evidence",
     "overdue": "Overdue",
     "asked": "My advice is asked",
 }
@@ -102,6 +104,7 @@ def _tabs(account: Account) -> dict[str, Q]:
         "mine": Q(claimed_by=account) & live,
         "unclaimed": Q(state__in=UNCLAIMED_STATES) & ~Q(applicant=account),
         "waiting": Q(state=State.RETURNED),
+        "evidence": outstanding(),
         "overdue": overdue(),
         "asked": Q(pk__in=asked) & live,
     }

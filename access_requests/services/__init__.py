@@ -1,6 +1,6 @@
 """The only writers of applications, grants and forms. One act, one function, one transaction."""
 
-from access_requests.services.acts import unknown_action
+from access_requests.services.acts import no_such_application, unknown_action
 from access_requests.services.appeals import appeal
 from access_requests.services.applying import (
     bring_up_to_date,
@@ -47,6 +47,15 @@ from access_requests.services.keeping import (
 from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.testimony import (
+    answered_behind,
+    confirm,
+    decline_reference,
+    follow_up_witnesses,
+    give_reference,
+    reading_behind,
+)
+from access_requests.services.witnesses import ask_again, go_without, name_witness
 
 __all__ = [
     "Outcome",
@@ -54,9 +63,11 @@ __all__ = [
     "accept_request",
     "admit",
     "advise",
+    "answered_behind",
     "appeal",
     "approve_renewal",
     "ask",
+    "ask_again",
     "ask_renewal",
     "assign",
     "attach",
@@ -66,20 +77,28 @@ __all__ = [
     "change_form",
     "claim",
     "close_out",
+    "confirm",
     "decide",
     "decline",
+    "decline_reference",
     "describe_licence",
     "detach",
     "expire_grants",
+    "follow_up_witnesses",
+    "give_reference",
+    "go_without",
     "grant_access",
     "invite",
     "invite_again",
     "invited",
     "join",
     "make_form",
+    "name_witness",
+    "no_such_application",
     "note",
     "only_for_reviewers",
     "publish_version",
+    "reading_behind",
     "recuse",
     "refuse_renewal",
     "reinstate",

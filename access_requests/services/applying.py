@@ -15,6 +15,7 @@ from access_requests.questions import DEFAULT_QUESTIONS, asked, shown
 from access_requests.services.acts import act
 from access_requests.services.licences import accept
 from access_requests.services.questions import make_form
+from access_requests.services.witnesses import ask_all, cancel_witnesses, check_named
 from access_requests.workflow import EDITABLE_STATES, Action
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Verb
@@ -142,7 +143,7 @@ def submit(
     """Hand the application in, accepting the current licence by typing one's name.
 
     `text_sha256` is the digest of the licence text that was read, where the caller knows it.
-    Raises Refusal: INVALID (affiliation, answers, name), WITHDRAWN, LICENCE_CHANGED, WRONG_STATE
+    Raises Refusal: INVALID (affiliation, answers, name, nobody named to vouch), WITHDRAWN, LICENCE_CHANGED, WRONG_STATE
     (already submitted).
     """
     with act(application_id, Action.SUBMIT, actor=actor) as (application, to):
@@ -151,6 +152,7 @@ def submit(
         application.answers = _given(
             clean_answers(application.form, application.answers, strict=True)
         )
+        check_named(application)
         if not application.releases.exclude(status=Release.Status.WITHDRAWN).exists():
             raise _withdrawn(list(application.releases.all()))
         application.acceptance = accept(
@@ -178,6 +180,7 @@ def submit(
             ]
         )
         record(Verb.APPLICATION_SUBMITTED, application, actor=actor, state=str(to), again=again)
+        ask_all(application, actor=actor)
         _tell_of_submission(application, again=again)
     return application
 
@@ -205,6 +208,7 @@ def withdraw(application_id: int, *, actor: Account) -> Application:
         application.reviews.filter(outcome=Review.Outcome.OPEN).update(
             outcome=Review.Outcome.WITHDRAWN, closed_at=timezone.now()
         )
+        cancel_witnesses(application, actor=actor)
         record(Verb.APPLICATION_WITHDRAWN, application, actor=actor, was=was)
         if application.submitted_at:
             send("application_withdrawn", to=application.applicant, application=application)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from access_requests import mailed_links, selectors
 from access_requests.models import OPEN_STATES, Application, CoApplicant, Grant, State
 from access_requests.models.people import new_nonce
+from access_requests.selectors.witnesses import OUT
 from access_requests.services.acts import Denial, locked, recorded, required_text
 from access_requests.services.granting import admit_with_grants, revoke_with_place
 from access_requests.services.licences import accept
@@ -91,6 +92,8 @@ def _address(application: Application, actor: Account, email: str) -> str:
     places = application.coapplicants.exclude(status__in=[Status.REMOVED, Status.DECLINED])
     if actor.emailaddress_set.filter(email__iexact=address).exists() or address == actor.email:  # type: ignore[attr-defined]
         why = "This is your own address; you are in already."
+    elif application.witnesses.exclude(status__in=OUT).filter(email=address).exists():
+        why = "This person vouches for your application, and cannot apply with you."
     elif places.filter(email=address).exists():
         why = "This person is invited already; the mail can be sent again."
     elif places.count() >= MOST:

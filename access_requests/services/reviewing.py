@@ -12,6 +12,7 @@ from access_requests.models import Application, Message, Review, State, Tier
 from access_requests.services.acts import act, required_text
 from access_requests.services.assigning import hand_to
 from access_requests.services.granting import bring_grants
+from access_requests.services.witnesses import cancel_witnesses
 from access_requests.workflow import Action, Role
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -96,7 +97,7 @@ def decide(
     approval needs all. `apply_again_from`: after a refusal, when a new application is possible.
     Where two people have to approve, the first approval sends it back to the queue and grants
     nothing. A refusal needs a reason. Raises Refusal CONFLICT naming who decided before and when,
-    INVALID, WITHDRAWN, BLOCKED, WRONG_STATE.
+    INVALID, WITHDRAWN, BLOCKED, EVIDENCE_MISSING, WRONG_STATE.
     """
     if approve:
         return _approve(
@@ -120,6 +121,7 @@ def decide(
             evidence=evidence.snapshot(application),
             checklist=_ticks(asked, list(checklist)),
         )
+        cancel_witnesses(application, actor=actor)
         record(Verb.APPLICATION_REFUSED, application, actor=actor)
         send("application_refused", to=application.applicant, application=application)
     return application
@@ -140,6 +142,7 @@ def _approve(
     with act(application_id, Action.APPROVE, actor=actor) as (application, to):
         selectors.check_not_blocked(application.applicant, application.family)
         granted = _granted(application, terms.releases)
+        selectors.check_evidence(application, granted)
         first = selectors.endorsements(application).last()
         end = _future(terms.ends_at, "ends_at") or _default_end(first)
         checked = _ticks(granted, ticked, all_of_them=True)
@@ -157,6 +160,7 @@ def _approve(
         application.apply_again_from = None
         _write_decision(application, to, actor, reason)
         _close_review(application, Review.Outcome.APPROVED, **closing)
+        cancel_witnesses(application, actor=actor)
         bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor)
         _tell_approved(application, granted, tier=terms.tier, ends_at=end)
     return application

@@ -59,6 +59,16 @@ class Verb(models.TextChoices):
     MEMBER_DECLINED = "member.declined"
     MEMBER_REMOVED = "member.removed"
 
+    WITNESS_NAMED = "witness.named"
+    WITNESS_ASKED = "witness.asked"
+    WITNESS_REMINDED = "witness.reminded"
+    WITNESS_ANSWERED = "witness.answered"
+    WITNESS_DECLINED = "witness.declined"
+    WITNESS_LAPSED = "witness.lapsed"
+    WITNESS_BOUNCED = "witness.bounced"
+    WITNESS_CANCELLED = "witness.cancelled"
+    EVIDENCE_WAIVED = "evidence.waived"
+
     GRANT_ISSUED = "grant.issued"
     GRANT_REVOKED = "grant.revoked"
     GRANT_SUSPENDED = "grant.suspended"

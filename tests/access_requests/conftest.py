@@ -8,6 +8,7 @@ from access_requests import services
 from access_requests.models import Application, Grant
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from tests.access_requests import vouching
 from tests.access_requests.people import ANSWERS
 
 
@@ -49,6 +50,25 @@ def grant(approved: Application) -> Grant:
 @pytest.fixture
 def withdrawn(submitted: Application, alice: Account) -> Application:
     return services.withdraw(submitted.pk, actor=alice)
+
+
+@pytest.fixture
+def asking(release: Release, draft: Application) -> Application:
+    """A draft for a release that asks for both."""
+    vouching.ask_for(release, official=True, referee=True)
+    return draft
+
+
+@pytest.fixture
+def waiting(asking: Application) -> Application:
+    """Submitted, both asked by mail."""
+    vouching.name(asking, "official"), vouching.name(asking, "referee")
+    return vouching.submit(asking)
+
+
+@pytest.fixture
+def claimed(waiting: Application, rita: Account) -> Application:
+    return services.claim(waiting.pk, actor=rita)
 
 
 @pytest.fixture

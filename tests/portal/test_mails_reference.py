@@ -10,11 +10,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_requests import services
-from access_requests.models import Grant
+from access_requests.models import Grant, Witness
 from portal.accounts import erasing
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
+from portal.mail.services import GIVE_UP_AFTER
+from tests.access_requests import vouching
 from tests.access_requests.people import ANSWERS
 from tests.people import signed_in
 
@@ -132,6 +134,47 @@ def test_the_mails_of_a_refusal_a_withdrawal_and_an_end(
         "application_approved",
         "grant_ended",
     )
+
+
+def test_the_mails_of_those_who_vouch(alice: Account, rita: Account, release: Release) -> None:
+    vouching.ask_for(release, official=True, referee=True)
+    made = services.start(actor=alice, releases=[release], answers=ANSWERS)
+    vouching.name(made, "official"), vouching.name(made, "referee", name="Ralf O'Peer & <Co>")
+    vouching.submit(made)
+    services.claim(made.pk, actor=rita)
+    vouching.confirm(vouching.token_to(vouching.OFFICIAL["email"]))
+    Witness.objects.update(asked_at=timezone.now() - timedelta(days=8))
+    assert services.follow_up_witnesses() == 1
+    token = vouching.token_to(vouching.REFEREE["email"])
+    services.decline_reference(token, read=services.reading_behind(token).digest)
+    vouching.name(made, "referee")
+    Witness.objects.filter(status="asked").update(expires_at=timezone.now())
+    assert services.follow_up_witnesses() == 1
+    last = services.ask_again(_an_hour_later(), actor=alice)
+    OutgoingMail.objects.filter(pk=last.mail_id).update(attempts=GIVE_UP_AFTER)
+    assert services.follow_up_witnesses() == 1
+    all_mails(
+        "official_asked",
+        "referee_asked",
+        "application_submitted",
+        "witness_answered",
+        "witness_answered_at_the_desk",
+        "witness_reminder",
+        "witness_declined",
+        "witness_answered_at_the_desk",
+        "referee_asked",
+        "witness_lapsed",
+        "referee_asked",
+        "witness_unreachable",
+    )
+    said = "".join(mail.body for mail in OutgoingMail.objects.filter(to=alice.email))
+    assert vouching.SECRET not in said
+
+
+def _an_hour_later() -> int:
+    last = Witness.objects.get(status="lapsed")
+    Witness.objects.filter(pk=last.pk).update(asked_at=timezone.now() - timedelta(hours=2))
+    return last.pk
 
 
 def test_the_mails_about_an_account(alice: Account, client: Client, settings: Settings) -> None:

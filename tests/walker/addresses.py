@@ -36,6 +36,8 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"attachments/<uuid:public_id>", "attachment"),
     (r"applications/people/<int:pk>", "place"),
     (r"coapplicant/<int:pk>", "place"),
+    (r"witnesses/<int:pk>", "witness"),
+    (r"applications/vouch/<str:token>", "mailed question"),
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
     (r"licence/<int:pk>", "licence"),
@@ -59,7 +61,7 @@ ANYBODYS: dict[str, type[Model]] = {
     "webhook": Subscription,
 }
 # What the pages of the admin offer beside the table of the workflow.
-DESK_FORMS = ("note", "advise")
+DESK_FORMS = ("note", "advise", "ask_again", "go_without")
 ACTIONS: dict[str, tuple[str, ...]] = {
     "grant": tuple(map(str, GrantAction)),
     "coapplicant": ("admit", "decline"),

@@ -1,8 +1,10 @@
 """What lies around the applications of the walk's world: files, talk, notes, the lab, renewals."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from access_requests import mailed_links, services
 from access_requests.models import (
@@ -13,7 +15,7 @@ from access_requests.models import (
 )
 from access_requests.questions import DEFAULT_QUESTIONS
 from portal.accounts.models import Account, Affiliation
-from portal.catalog.models import Family
+from portal.catalog.models import Family, Release
 from portal.webhooks import signing
 from portal.webhooks.models import Subscription
 from tests.walker.marks import REVIEWERS, Secret, World
@@ -80,6 +82,38 @@ def join(world: World, owner: str, application: Application) -> None:
     world.things[owner]["place"].append(member.pk)
 
 
+def name_witnesses(world: World, owner: str, application: Application) -> None:
+    """An official and a referee for a draft; their addresses are secrets."""
+    for kind in ("official", "referee"):
+        email = f"{world.plant(owner, f'address of the {kind}', {owner, *REVIEWERS})}@example.org"
+        given = {"name": f"The {kind}", "email": email, "position": "Professor"}
+        services.name_witness(application.pk, kind, actor=world.people[owner], **given)
+
+
+def vouch(world: World, owner: str, application: Application) -> None:
+    """Both answer, and what they say is for those who review. Their links are used with it: one
+    that is open shows who applies to whoever holds it, for that is its use.
+    """
+    desk = set(REVIEWERS) - {owner}
+    for witness in application.witnesses.all():
+        token = mailed_links.url("vouch", witness.pk, witness.nonce).rstrip("/").rpartition("/")[2]
+        said: dict[str, Any] = {"read": services.reading_behind(token).digest}
+        if witness.kind == "official":
+            comment = world.plant(owner, "the official's comment", desk)
+            services.confirm(token, confirms=True, typed_name="O", comment=comment, **said)
+        else:
+            relation = world.plant(owner, "the referee's answer", desk)
+            services.give_reference(token, relation=relation, research="yes", against=False, **said)
+        world.things[owner].setdefault("mailed question", []).append(token)
+
+
+def wait_for_witnesses(world: World, owner: str, application: Application) -> None:
+    """Asked, and so long ago that the mail may be sent again."""
+    asked = application.witnesses.all()
+    asked.update(asked_at=timezone.now() - timedelta(days=1))
+    world.things[owner]["witness"] = list(asked.values_list("pk", flat=True))
+
+
 def keep(world: World, owner: str) -> None:
     """A renewal that waits, and the agreement behind the grants."""
     account, things = world.people[owner], world.things[owner]
@@ -89,6 +123,10 @@ def keep(world: World, owner: str) -> None:
         used_for=world.plant(owner, "report of use", {owner, *REVIEWERS}),
     )
     things["agreement"] = list(account.acceptances.values_list("pk", flat=True)[:1])
+
+
+def ask_for_witnesses(release: Release) -> None:
+    DecisionPolicy.objects.create(release=release, asks_official=True, asks_referee=True)
 
 
 def policies(world: World) -> None:

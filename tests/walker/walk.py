@@ -167,6 +167,9 @@ def full(world: World, who: str) -> dict[str, Any]:
         "tier": "weights",
         "ends_at": (timezone.now() + timedelta(days=30)).isoformat(),
         "scopes": ["read"],
+        "kind": "referee",
+        "position": text,
+        "email": "somebody@example.org",
     }
 
 

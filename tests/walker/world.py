@@ -88,6 +88,8 @@ def _catalogue(world: World) -> None:
             for size in ("7b", "13b")
         ]
     _publish(world.releases["llama"][0])
+    for slug in ("waiting", "returned"):
+        around.ask_for_witnesses(world.releases[slug][0])
 
 
 def _publish(release: Release) -> None:
@@ -164,9 +166,15 @@ def _starter(world: World, owner: str) -> Callable[..., Application]:
             around.invite(world, owner, made, readers)
         if family == "waiting":
             around.join(world, owner, made)
+        if family in ("waiting", "returned"):
+            around.name_witnesses(world, owner, made)
         if submit:
             services.submit(made.pk, actor=account, typed_name=account.name)
         made.refresh_from_db()
+        if family == "waiting":
+            around.vouch(world, owner, made)
+        if family == "returned":
+            around.wait_for_witnesses(world, owner, made)
         return made
 
     return start

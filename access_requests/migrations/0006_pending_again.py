@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access_requests', '0004_attachments_and_carried'),
+        ('access_requests', '0005_blocked_addresses'),
     ]
 
     operations = [
