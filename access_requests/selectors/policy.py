@@ -132,8 +132,7 @@ def apply_again_from(account: Account, family: Family) -> datetime | None:
 
 def colleagues(application: Application | None = None) -> "QuerySet[Account]":
     """Everybody who may review; without those who may not act on this application."""
-    names = [roles.Role.REVIEWER.value, roles.Role.MANAGER.value]
-    found = Account.objects.filter(is_active=True, groups__name__in=names).distinct()
+    found = roles.holders(roles.Role.REVIEWER, roles.Role.MANAGER)
     if application is None:
         return found.order_by("name", "pk")
     barred = {

@@ -17,10 +17,30 @@ from portal.accounts import services
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
+from portal.refusals import Refusal
 
 admin.site.unregister(Group)
 # allauth's own pages show the keys themselves: nobody needs to read those, not even a superuser.
 admin.site.unregister((Authenticator, SocialToken))
+
+
+class AccountForm(ModelForm):
+    """Asks the rule about roles, which its refusal explains beside the boxes."""
+
+    actor: Account
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        try:
+            services.check_roles(
+                self.instance,
+                actor=self.actor,
+                wanted={group.name for group in given.get("groups", ())},
+                is_active=bool(given.get("is_active")),
+            )
+        except Refusal as refusal:
+            self.add_error("groups", f"{refusal.detail} {refusal.way_out}")
+        return given
 
 
 class AffiliationInline(StackedInline):
@@ -44,9 +64,15 @@ class AccountAdmin(ModelAdmin):
     fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
     readonly_fields = ("email", "last_login", "date_joined")
     inlines = (AffiliationInline,)
+    form = AccountForm
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        form.actor = person(request)
+        return form
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Three roles are boxes to tick, not two lists to move between."""
+        """Four roles are boxes to tick, not two lists to move between."""
         widget = UnfoldAdminCheckboxSelectMultipleWidget
         return super().formfield_for_manytomany(db_field, request, **kwargs | {"widget": widget})
 

@@ -15,6 +15,8 @@ class Verb(models.TextChoices):
     ACCOUNT_SIGNED_UP = "account.signed_up"
     ACCOUNT_CLOSED = "account.closed"
     ACCOUNT_OPENED = "account.opened"
+    SECOND_FACTOR_ADDED = "account.second_factor_added"
+    SECOND_FACTOR_REMOVED = "account.second_factor_removed"
     ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105
