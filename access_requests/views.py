@@ -16,7 +16,7 @@ from access_requests import selectors, services, words
 from access_requests.carrying import carry
 from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
 from access_requests.models import Application, Form, State
-from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
+from access_requests.workflow import EDITABLE_STATES, QUEUE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
 from portal.catalog.models import Family, Release
@@ -315,7 +315,7 @@ def _application_page(
     context = {
         "application": found,
         "tag": words.TAGS[state],
-        "next": words.NEXT[state],
+        "next": words.next_of(found),
         "is_own": role == Role.APPLICANT,
         "may_withdraw": Action.WITHDRAW in may,
         "may_edit": Action.SAVE in may,
@@ -328,7 +328,8 @@ def _application_page(
         "typed": typed or {},
         "timeline": words.timeline(found),
         "position": selectors.queue_position(found),
-        "median_days": selectors.median_days_to_decision(),
+        "times": selectors.time_to_decision() if state in QUEUE_STATES else None,
+        "queue_length": selectors.queue_length() if state in QUEUE_STATES else 0,
         "answers": words.answered(found, found.answers if role == Role.APPLICANT else on_the_table),
         "thread": found.messages.select_related("author"),
         "grants": [selectors.standing_of(grant) for grant in selectors.grants_from(found)],

@@ -8,8 +8,8 @@ from access_requests.selectors.applications import (
     attachment_for,
     current_form,
     last_return,
-    median_days_to_decision,
     open_application,
+    queue_length,
     queue_position,
     refused_last,
     releases_named,
@@ -61,6 +61,7 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.times import Times, time_to_decision
 
 __all__ = [
     "SMALL_GROUP",
@@ -69,6 +70,7 @@ __all__ = [
     "NextStep",
     "OnTheTable",
     "Standing",
+    "Times",
     "acceptances_of",
     "age_of",
     "agreement_of",
@@ -96,7 +98,6 @@ __all__ = [
     "in_tab",
     "is_in",
     "last_return",
-    "median_days_to_decision",
     "next_for",
     "next_step",
     "open_application",
@@ -104,6 +105,7 @@ __all__ = [
     "own_grant",
     "places",
     "places_of",
+    "queue_length",
     "queue_position",
     "reasons_for",
     "refused_last",
@@ -118,6 +120,7 @@ __all__ = [
     "submitted",
     "tab_counts",
     "targets",
+    "time_to_decision",
     "usable_grants",
     "visible_grant",
     "why_barred",

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from statistics import median
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
-from django.utils import timezone
 
 from access_requests.models import Application, Attachment, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
@@ -20,9 +17,6 @@ from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from portal.refusals import Code, Refusal
-
-MEDIAN_DAYS = 90  # the window that the median looks back over
-MEDIAN_AT_LEAST = 5  # decisions; fewer say nothing
 
 
 def role_in(account: Account, application: Application) -> Role:
@@ -157,17 +151,8 @@ def queue_position(application: Application) -> int | None:
     return Application.objects.filter(before, state__in=QUEUE_STATES).count() + 1
 
 
-def median_days_to_decision() -> float | None:
-    """Days from first submission to decision, the median of the last 90 days; None if they were
-    too few.
-    """
-    decided = Application.objects.filter(
-        state__in=[State.APPROVED, State.REFUSED],
-        submitted_at__isnull=False,
-        decided_at__gte=timezone.now() - timedelta(days=MEDIAN_DAYS),
-    ).values_list("submitted_at", "decided_at")
-    seconds = [(end - start).total_seconds() for start, end in decided if start and end]
-    return median(seconds) / 86400 if len(seconds) >= MEDIAN_AT_LEAST else None
+def queue_length() -> int:
+    return Application.objects.filter(state__in=QUEUE_STATES, submitted_at__isnull=False).count()
 
 
 def current_form(family: Family) -> Form:

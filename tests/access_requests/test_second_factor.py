@@ -134,6 +134,7 @@ def test_the_role_is_there_once_a_code_was_typed_and_the_code_is_asked_from_then
     rita: Account,
 ) -> None:
     client, _ = sign_in(rita)
+    client.post("/account/reauthenticate/", {"password": PASSWORD})
     page = client.get("/account/2fa/totp/activate/").text
     secret = re.search(r"<code>([A-Z2-7]{16,})</code>", page)
     assert secret
