@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class InferenceSandboxConfig(AppConfig):
     name = "inference_sandbox"
     verbose_name = "Sandbox"
+
+    def ready(self) -> None:
+        from inference_sandbox import state  # noqa: F401 - registers the runs with the state of the site

@@ -142,6 +142,7 @@ UNFOLD: dict[str, Any] = {
                     _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
+                    _link("State of the site", "monitor_heart", "state", "operator"),
                     _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
                 ],
             },

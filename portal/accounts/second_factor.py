@@ -2,18 +2,19 @@
 
 from typing import Any
 
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from allauth.mfa.signals import authenticator_added, authenticator_removed
 from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django import forms
 from django.core.exceptions import PermissionDenied
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from portal.accounts.models import Account
-from portal.accounts.roles import SET_UP, lacks_second_factor
+from portal.accounts.roles import SECOND_FACTORS, SET_UP, lacks_second_factor
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.middleware import Handler
@@ -67,11 +68,23 @@ class AddPasskeyForm(AddWebAuthnForm):
     )
 
 
-@receiver(authenticator_added)
-def _added(user: Account, authenticator: Authenticator, **_: Any) -> None:
-    record(Verb.SECOND_FACTOR_ADDED, user, actor=user, type=str(authenticator.type))
+@receiver(post_save, sender=Authenticator)
+def _added(instance: Authenticator, created: bool, **_: Any) -> None:
+    if created:
+        _record(Verb.SECOND_FACTOR_ADDED, instance)
 
 
-@receiver(authenticator_removed)
-def _removed(user: Account, authenticator: Authenticator, **_: Any) -> None:
-    record(Verb.SECOND_FACTOR_REMOVED, user, actor=user, type=str(authenticator.type))
+@receiver(post_delete, sender=Authenticator)
+def _removed(instance: Authenticator, **_: Any) -> None:
+    """Also when a superuser takes away a lost one."""
+    _record(Verb.SECOND_FACTOR_REMOVED, instance)
+
+
+def _record(verb: Verb, authenticator: Authenticator) -> None:
+    """In the transaction of the change; allauth's own signals come after it."""
+    if authenticator.type not in SECOND_FACTORS:
+        return
+    account = Account(pk=authenticator.user_id)
+    by = getattr(context.request, "user", None)
+    actor = by if isinstance(by, Account) else account
+    record(verb, account, actor=actor, type=str(authenticator.type))

@@ -111,7 +111,8 @@ def test_what_does_not_fit_is_named(
     answer = post(rita, in_review, act, **body)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert answer.json()["fields"]
-    assert not Note.objects.exists() and not Recusal.objects.exists()
+    assert not Note.objects.exists()
+    assert not Recusal.objects.exists()
 
 
 @pytest.mark.parametrize("act", ["notes", "assign", "ask", "advise", "recuse"])
@@ -123,7 +124,8 @@ def test_strangers_applicants_and_tokens_without_the_scope_do_none_of_it(
     assert post(alice, in_review, act, **body).status_code in (403, 404)
     answer = post(rita, in_review, act, Scope.APPLY, **body)
     assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
-    assert not Note.objects.exists() and not Opinion.objects.exists()
+    assert not Note.objects.exists()
+    assert not Opinion.objects.exists()
 
 
 def test_the_time_to_decision_and_what_happens_next_are_told(
