@@ -304,7 +304,7 @@ class GrantList(generics.ListAPIView[Grant]):
         if self.request.query_params.get("all") in (None, "", "0"):
             return selectors.grants_of(asker(self.request))
         only_reviewers(asker(self.request))
-        return selectors.all_grants()
+        return selectors.seen_by(asker(self.request), selectors.all_grants())
 
     @extend_schema(parameters=[OpenApiParameter("all", bool, description="For reviewers.")])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

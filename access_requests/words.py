@@ -80,6 +80,8 @@ DONE: Mapping[str, str] = {
     Verb.APPLICATION_REMINDED: "Reminder sent",
     Verb.OPINION_ASKED: "Colleague asked",
     Verb.OPINION_GIVEN: "Colleague answered",
+    Verb.SECOND_LOOK_DRAWN: "Lot drawn for a second look",
+    Verb.SECOND_LOOK_GIVEN: "Second look given",
     Verb.BLOCK_CHANGED: "Block list changed",
     Verb.APPLICATION_DENIED: "Tried what is not allowed",
     Verb.MEMBER_INVITED: "Co-applicant invited",

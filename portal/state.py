@@ -120,7 +120,7 @@ def work() -> Iterable[Line]:
         yield Line("Beat", f"last heartbeat {age(beat)}", "bad" if late else "ok")
     from portal.celery import app  # here, for Celery's settings come from ours
 
-    answered = app.control.ping(timeout=0.7)
+    answered = app.control.ping(timeout=0.7) or []
     names = sorted(name for answer in answered for name in answer)
     yield Line(
         "Workers",

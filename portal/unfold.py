@@ -87,6 +87,12 @@ UNFOLD: dict[str, Any] = {
                         "admin:access_requests_renewal_changelist",
                         "reviewer",
                     ),
+                    _link(
+                        "Second looks",
+                        "visibility",
+                        "admin:access_requests_secondlook_changelist",
+                        "reviewer",
+                    ),
                     _link("Fairness", "balance", "admin:access_requests_fairness", "manager"),
                 ],
             },

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from access_requests import selectors, services, words
-from access_requests.admin.desk import Desk
+from access_requests.admin.desk import Desk, reviewer
 from access_requests.admin.filters import RunningFilter
 from access_requests.models import Grant
 from access_requests.workflow import GrantAction, grant_actions_for
@@ -52,7 +52,7 @@ class GrantAdmin(Desk):
     search_help_text = "Name, e-mail or repo id"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Grant]":
-        return selectors.all_grants()
+        return selectors.seen_by(reviewer(request), selectors.all_grants())
 
     @display(description="Grant", ordering="pk")
     def row(self, obj: Grant) -> str:

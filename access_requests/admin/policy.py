@@ -34,7 +34,7 @@ class ManagersSet(ModelAdmin):
 
 @admin.register(DecisionPolicy)
 class DecisionPolicyAdmin(ManagersSet):
-    list_display = ("release", "approvals", "number_of_items")
+    list_display = ("release", "approvals", "number_of_items", "second_looks")
     list_select_related = ("release",)
 
     @display(description="Checklist")

@@ -18,6 +18,7 @@ from access_requests.models.policy import (
     ReviewTarget,
     SavedFilter,
 )
+from access_requests.models.second_look import SecondLook
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Review",
     "ReviewTarget",
     "SavedFilter",
+    "SecondLook",
     "State",
     "Tier",
 ]

@@ -1,7 +1,7 @@
 """What managers set: how decisions are made, which reasons are at hand, who is shut out."""
 
 from django.conf import settings
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -24,6 +24,14 @@ class DecisionPolicy(models.Model):
     checklist = models.TextField(
         blank=True,
         help_text="One item a line. An approval needs every item ticked; the ticks are kept.",
+    )
+
+    second_looks = models.PositiveSmallIntegerField(
+        "random second looks, in %",
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="So many of a hundred decisions are looked at again by another reviewer who does "
+        "not know the decision. Nothing changes for the applicant; the fairness page counts.",
     )
 
     class Meta:

@@ -61,6 +61,16 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.second_looks import (
+    blind_to,
+    check_not_blind,
+    look_of,
+    looks_of,
+    open_look,
+    second_look_percent,
+    second_looker,
+    seen_by,
+)
 from access_requests.selectors.times import Times, time_to_decision
 
 __all__ = [
@@ -81,8 +91,10 @@ __all__ = [
     "apply_again_from",
     "approvals_needed",
     "attachment_for",
+    "blind_to",
     "check_grant",
     "check_may_apply",
+    "check_not_blind",
     "check_not_blocked",
     "checklist",
     "closed_out",
@@ -98,9 +110,12 @@ __all__ = [
     "in_tab",
     "is_in",
     "last_return",
+    "look_of",
+    "looks_of",
     "next_for",
     "next_step",
     "open_application",
+    "open_look",
     "opinion_asked_of",
     "own_grant",
     "places",
@@ -115,6 +130,9 @@ __all__ = [
     "role_in",
     "running_block",
     "second_decider",
+    "second_look_percent",
+    "second_looker",
+    "seen_by",
     "standing_of",
     "startable_from",
     "submitted",

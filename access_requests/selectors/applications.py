@@ -12,6 +12,7 @@ from access_requests.models import Application, Attachment, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
+from access_requests.selectors.second_looks import blind_to, check_not_blind, open_look
 from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -64,7 +65,7 @@ def applications_of(account: Account) -> "QuerySet[Application]":
 def application_for(account: Account, pk: int) -> Application:
     """One's own application, or for reviewers any that was submitted.
 
-    Raises Http404 for all others.
+    Raises Http404 for all others, Refusal while the person owes it a second look.
     """
     visible = Q(applicant=account)
     if roles.is_reviewer(account):
@@ -72,6 +73,8 @@ def application_for(account: Account, pk: int) -> Application:
     found = with_parts(Application.objects.filter(visible)).filter(pk=pk).first()
     if found is None:
         raise Http404("no such application, or none that this person may know of")
+    if found.applicant_id != account.pk:
+        check_not_blind(account, found.pk)
     return found
 
 
@@ -83,6 +86,10 @@ def attachment_for(account: Account, public_id: UUID) -> Attachment:
     found = Attachment.objects.filter(public_id=public_id).first()
     if found is None:
         raise Http404("no such file")
+    if look := open_look(account, found.application_id):
+        if found.answer() not in look.seen["answers"].values():
+            raise Http404("a file that was not handed in")
+        return found
     application = application_for(account, found.application_id)
     if application.applicant_id != account.pk:
         table = answers_on_the_table(application)
@@ -139,6 +146,7 @@ def refused_last(account: Account, family: Family) -> Application | None:
 def review_queue(account: Account) -> "QuerySet[Application]":
     """What waits for a decision, oldest first; without what this person is recused from."""
     waiting = submitted().filter(state__in=QUEUE_STATES).exclude(recusals__reviewer=account)
+    waiting = waiting.exclude(pk__in=blind_to(account))
     return waiting.order_by("submitted_at", "id")
 
 

@@ -14,6 +14,7 @@ from access_requests.models import (
     ReasonTemplate,
     Review,
 )
+from access_requests.selectors.second_looks import open_look
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -25,6 +26,8 @@ def why_barred(account: Account, application: Application) -> str:
     """Why this reviewer may not act on this application; empty when they may."""
     if application.recusals.filter(reviewer=account).exists():
         return "You declared a conflict of interest."
+    if open_look(account, application.pk):
+        return "You are asked for a second look at it; give that first."
     if application.state in APPEAL_STATES and decided_before(account, application):
         return "You decided this application; its appeal is decided by somebody else."
     if application.state in DECIDED_STATES:
@@ -140,6 +143,7 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         *endorsements(application).values_list("reviewer", flat=True),
     }
     barred |= set(application.recusals.values_list("reviewer", flat=True))
+    barred |= set(application.second_looks.filter(outcome="").values_list("reviewer", flat=True))
     if application.appealed_at and application.state in APPEAL_STATES:
         barred |= {one.pk for one in found if decided_before(one, application)}
     return found.exclude(pk__in=[pk for pk in barred if pk]).order_by("name", "pk")

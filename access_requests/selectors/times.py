@@ -33,6 +33,8 @@ def time_to_decision() -> Times | None:
     ).values_list("submitted_at", "appealed_at", "decided_at")
     days = []
     for submitted, appealed, end in decided.iterator(chunk_size=5000):
+        if submitted is None or end is None:
+            continue
         # An appeal that was taken back leaves the first decision, which is older than it.
         begun = appealed if appealed and appealed < end else submitted
         days.append((end - begun).total_seconds() / 86400)

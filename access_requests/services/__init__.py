@@ -39,6 +39,7 @@ from access_requests.services.keeping import (
 from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.second_looks import decline_look, look_again
 
 __all__ = [
     "accept_licence",
@@ -58,6 +59,7 @@ __all__ = [
     "close_out",
     "decide",
     "decline",
+    "decline_look",
     "describe_licence",
     "detach",
     "expire_grants",
@@ -65,6 +67,7 @@ __all__ = [
     "invite_again",
     "invited",
     "join",
+    "look_again",
     "make_form",
     "note",
     "publish_version",

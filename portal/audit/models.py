@@ -44,6 +44,8 @@ class Verb(models.TextChoices):
     APPLICATION_REMINDED = "application.reminded"
     OPINION_ASKED = "application.opinion_asked"
     OPINION_GIVEN = "application.opinion_given"
+    SECOND_LOOK_DRAWN = "application.second_look_drawn"
+    SECOND_LOOK_GIVEN = "second_look.given"
     BLOCK_CHANGED = "block.changed"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 
