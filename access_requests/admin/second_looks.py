@@ -1,4 +1,4 @@
-"""Second looks: one's own list, and the page that shows an application without its decision."""
+"""Second looks: one's own (managers: also what others answered), without the decision until answered."""
 
 from typing import Any
 
@@ -35,13 +35,13 @@ class ConflictForm(forms.Form):
 @admin.register(SecondLook)
 class SecondLookAdmin(Desk):
     page_template = "access_requests/review/second_look.html"
-    list_display = ("row", "family", "state_shown", "asked_at", "answered_at")
+    list_display = ("row", "family", "by", "state_shown", "asked_at", "answered_at")
     list_display_links = ("row",)
     list_before_template = "access_requests/review/second_looks.html"
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[SecondLook]":
-        return selectors.looks_of(reviewer(request))
+        return selectors.looks_seen_by(reviewer(request))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ()
@@ -50,11 +50,15 @@ class SecondLookAdmin(Desk):
     def row(self, obj: SecondLook) -> str:
         return obj.application.reference
 
+    @display(description="Asked of")
+    def by(self, obj: SecondLook) -> str:
+        return str(obj.reviewer)
+
     @display(description="Family")
     def family(self, obj: SecondLook) -> str:
         return obj.application.family.name
 
-    @display(description="Your answer", label={SecondLook.Outcome.OPEN.label: "warning"})
+    @display(description="Answer", label={SecondLook.Outcome.OPEN.label: "warning"})
     def state_shown(self, obj: SecondLook) -> str:
         return str(obj.get_outcome_display())
 
@@ -102,6 +106,7 @@ class SecondLookAdmin(Desk):
     ) -> dict[str, Any]:
         return {
             "look": obj,
+            "is_mine": obj.reviewer_id == reviewer(request).pk,
             "is_open": obj.outcome == SecondLook.Outcome.OPEN,
             "application": obj.application,
             "affiliation": obj.seen["affiliation"],

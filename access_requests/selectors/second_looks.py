@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db.models import Count, F, Max, Q, QuerySet
-from django.http import Http404
 from django.urls import reverse
 
 from access_requests.models import Application, DecisionPolicy, SecondLook, State
@@ -42,18 +41,17 @@ def check_not_blind(account: Account, application_id: int) -> None:
         )
 
 
-def looks_of(account: Account) -> "QuerySet[SecondLook]":
-    """One's own: those that wait first."""
-    mine = account.second_looks.select_related("application__family", "application__applicant")
-    return mine.order_by(F("answered_at").desc(nulls_first=True), "-pk")
+def looks_seen_by(account: Account) -> "QuerySet[SecondLook]":
+    """One's own, and for managers what others answered."""
+    seen = Q(reviewer=account)
+    if roles.is_manager(account):
+        seen |= ~WAITING
+    return _in_order(SecondLook.objects.filter(seen))
 
 
-def look_of(account: Account, pk: int) -> SecondLook:
-    """Raises Http404 for another person's."""
-    found = looks_of(account).filter(pk=pk).first()
-    if found is None:
-        raise Http404("no such second look, or another person's")
-    return found
+def _in_order(looks: "QuerySet[SecondLook]") -> "QuerySet[SecondLook]":
+    parts = ("application__family", "application__applicant", "reviewer", "review__reviewer")
+    return looks.select_related(*parts).order_by(F("answered_at").desc(nulls_first=True), "-pk")
 
 
 def second_look_percent(application: Application) -> int:

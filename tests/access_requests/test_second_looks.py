@@ -303,6 +303,17 @@ def test_the_list_says_what_waits_and_helps_when_nothing_does(
     assert "Nothing waits for you" in signed_in(sam).get(here).text
 
 
+def test_managers_read_the_answers_once_given(
+    look: SecondLook, sam: Account, manager: Account, rita: Account
+) -> None:
+    path = f"/admin/access_requests/secondlook/{look.pk}/change/"
+    assert signed_in(manager).get(path).status_code == 404
+    services.look_again(look.pk, actor=sam, outcome="refuse", reason="Too thin for me.")
+    assert "Too thin for me." in signed_in(manager).get(path).text
+    assert "Sam Example would refuse" in signed_in(manager).get(path).text
+    assert signed_in(rita).get(path).status_code == 404
+
+
 def test_agreement_counts_on_the_fairness_page(
     always: DecisionPolicy,
     sam: Account,
