@@ -146,6 +146,9 @@ UNFOLD: dict[str, Any] = {
                 "title": "People and record",
                 "items": [
                     _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
+                    _link(
+                        "Second factors", "lock", "admin:mfa_authenticator_changelist", "superuser"
+                    ),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
                     _link("State of the site", "monitor_heart", "state", "operator"),

@@ -42,10 +42,10 @@ def check_not_blind(account: Account, application_id: int) -> None:
 
 
 def looks_seen_by(account: Account) -> "QuerySet[SecondLook]":
-    """One's own, and for managers what others answered."""
+    """One's own, and for managers what others answered; never about one's own application."""
     seen = Q(reviewer=account)
     if roles.is_manager(account):
-        seen |= ~WAITING
+        seen |= ~WAITING & ~Q(application__applicant=account)
     return _in_order(SecondLook.objects.filter(seen))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from portal.accounts.models import Account
@@ -37,43 +37,36 @@ def make_groups(**_: Any) -> None:
         Group.objects.get_or_create(name=role.value)
 
 
-def with_second_factor(accounts: "QuerySet[Account]") -> "QuerySet[Account]":
-    """Those of the accounts whose roles count: all of them where no second factor is required."""
-    if not settings.REQUIRE_MFA:
-        return accounts
-    factors = Authenticator.objects.filter(user=OuterRef("pk"), type__in=SECOND_FACTORS)
-    return accounts.filter(Exists(factors))
+def _factors(account: Any) -> "QuerySet[Authenticator]":
+    return Authenticator.objects.filter(user=account, type__in=SECOND_FACTORS)
 
 
 def holders(*roles: Role) -> "QuerySet[Account]":
     """Everybody who holds one of the roles now; superusers, who hold all, are not listed."""
     named = Account.objects.filter(is_active=True, groups__name__in=[role.value for role in roles])
-    return with_second_factor(named).distinct()
+    if settings.REQUIRE_MFA:
+        named = named.filter(Exists(_factors(OuterRef("pk"))))
+    return named.distinct()
 
 
 def has_role(account: Account | AnonymousUser, *roles: Role) -> bool:
-    """Whether the person holds one of the roles now. A superuser holds all."""
-    if not isinstance(account, Account) or not account.is_active:
+    """Whether the person holds one of the roles now; one query. A superuser holds all."""
+    if not account.is_authenticated or not account.is_active:
         return False
-    return with_second_factor(_named(account, roles)).exists()
-
-
-def _named(account: Account, roles: tuple[Role, ...]) -> "QuerySet[Account]":
-    """The account, if it was given one of the roles."""
-    given = Q(is_superuser=True) | Exists(
-        Account.groups.through.objects.filter(
-            account=OuterRef("pk"), group__name__in=[role.value for role in roles]
-        )
-    )
-    return Account.objects.filter(given, pk=account.pk)
+    if account.is_superuser:
+        return not settings.REQUIRE_MFA or _factors(account.pk).exists()
+    given = account.groups.filter(name__in=[role.value for role in roles])
+    if settings.REQUIRE_MFA:
+        given = given.filter(Exists(_factors(account.pk)))
+    return given.exists()
 
 
 def lacks_second_factor(account: Account | AnonymousUser) -> bool:
     """Whether the person was given a role that they do not hold yet, for want of a second factor."""
-    if not settings.REQUIRE_MFA or not isinstance(account, Account) or not account.is_active:
+    if not settings.REQUIRE_MFA or not account.is_authenticated or not account.is_active:
         return False
-    given = _named(account, tuple(Role))
-    return given.exists() and not with_second_factor(given).exists()
+    given = account.is_superuser or account.groups.filter(name__in=list(Role)).exists()
+    return given and not _factors(account.pk).exists()
 
 
 def check_second_factor(account: Account | AnonymousUser) -> None:
@@ -113,6 +106,10 @@ def request_manager(request: HttpRequest) -> bool:
 
 def request_auditor(request: HttpRequest) -> bool:
     return is_auditor(request.user)
+
+
+def request_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)
 
 
 def request_operator(request: HttpRequest) -> bool:

@@ -22,6 +22,8 @@ DESK = (
     "/admin/accounts/account/",
     "/admin/mail/outgoingmail/",
     "/admin/audit/event/",
+    "/admin/state/",
+    "/admin/access_requests/secondlook/",
 )
 
 

@@ -18,7 +18,7 @@ from django.core.exceptions import FieldError
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access_requests.models import Application, Form, Renewal
+from access_requests.models import Application, Form, Renewal, SecondLook
 from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
@@ -39,6 +39,8 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"licence/<int:pk>", "licence"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
+    (r"webauthn/keys/<int:pk>", "passkey"),
+    (r"secondlook/<int:pk>", "second look"),
     (r"events?/<int:(pk|id)>", "event"),
     (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
@@ -52,6 +54,7 @@ ANYBODYS: dict[str, type[Model]] = {
     "form": Form,
     "renewal": Renewal,
     "event": Event,
+    "second look": SecondLook,
 }
 # What the pages of the admin offer beside the table of the workflow.
 DESK_FORMS = ("note", "advise")
@@ -59,6 +62,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "grant": tuple(map(str, GrantAction)),
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
+    "secondlook": ("look", "decline"),
     "licence": ("preview", "publish", "about"),
 }
 # How a row of the admin belongs to a person.

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from access_requests import mailed_links, services
 from access_requests.models import (
@@ -10,6 +11,7 @@ from access_requests.models import (
     DecisionPolicy,
     ReasonTemplate,
     ReviewTarget,
+    SecondLook,
 )
 from access_requests.questions import DEFAULT_QUESTIONS
 from portal.accounts.models import Account, Affiliation
@@ -76,6 +78,27 @@ def join(world: World, owner: str, application: Application) -> None:
     token = mailed_links.url("join", member.pk, member.nonce).rstrip("/").rpartition("/")[2]
     services.join(token, actor=carol, typed_name=carol.name)
     world.things[owner]["place"].append(member.pk)
+
+
+def second_look(world: World, owner: str, application: Application) -> None:
+    """At the approval, by somebody who had nothing to do with it; managers read why."""
+    review = application.reviews.get(outcome="approved")
+    name = (
+        "sam" if review.reviewer == world.people["rita"] else "rita" if owner != "rita" else "mona"
+    )
+    SecondLook.objects.create(
+        review=review,
+        application=application,
+        reviewer=world.people[name],
+        seen={
+            "answers": application.answers,
+            "affiliation": application.affiliation,
+            "releases": [],
+        },
+        outcome=SecondLook.Outcome.APPROVE,
+        reason=world.plant(owner, "reason of a second look", {name, "mona", "root"} - {owner}),
+        answered_at=timezone.now(),
+    )
 
 
 def keep(world: World, owner: str) -> None:
