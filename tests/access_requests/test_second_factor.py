@@ -1,6 +1,7 @@
 """Outside the demo a role counts only with a second factor: at every door."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from access_requests.selectors import colleagues
 from portal.accounts.models import Account, Scope
 from portal.accounts.roles import Role, has_role, is_reviewer
 from portal.audit.models import Event, Verb
+from tests.passkeys import give_passkey
 from tests.people import person, signed_in, with_token
 
 PASSWORD = "a-password-for-tests"
@@ -195,3 +197,26 @@ def test_the_demo_works_without(settings: Any, rita: Account) -> None:
     assert is_reviewer(rita)
     _, answer = sign_in(rita)
     assert answer["Location"] == "/"
+
+
+@pytest.mark.parametrize("act", ["edit", "remove"])
+def test_nobody_touches_another_persons_passkey(rita: Account, mallory: Account, act: str) -> None:
+    key = give_passkey(rita, "Rita's laptop")
+    for account, expected in ((mallory, 404), (rita, 200)):
+        client, _ = sign_in(mallory) if account == mallory else (signed_in(rita), None)
+        client.post("/account/reauthenticate/", {"password": PASSWORD})
+        if account == rita:  # who has a factor is asked for it; her session says that she gave it
+            session = client.session
+            session["account_authentication_methods"] = [
+                {"method": "mfa", "at": time.time(), "reauthenticated": True}
+            ]
+            session["account_authentication_methods_user"] = str(rita.pk)
+            session.save()
+        answer = client.get(f"/account/2fa/webauthn/keys/{key.pk}/{act}/")
+        assert answer.status_code == expected
+        if account == mallory:
+            answer = client.post(f"/account/2fa/webauthn/keys/{key.pk}/{act}/", {"name": "mine"})
+            assert answer.status_code == 404
+            assert "Rita's laptop" not in answer.text
+    key.refresh_from_db()
+    assert key.data["name"] == "Rita's laptop"

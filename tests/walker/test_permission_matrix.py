@@ -49,7 +49,7 @@ own and with those of another person, and what the site answers stands here. A t
 |---|---|
 | yes | it is done or shown, or the form says what is missing |
 | not now | this person may, but not in the state that the thing is in |
-| sign in | only to people who are signed in |
+| sign in | only to people who are signed in; for what guards an account, who typed the password again just now |
 | no | the site says that this person may not |
 | hidden | the site does not even say whether it exists |
 
@@ -103,6 +103,8 @@ def answer(visit: Visit) -> str:
     asks_to_sign_in = visit.status == 401 or "/login/" in visit.location
     if asks_to_sign_in and visit.route.path not in ("account/login/", "admin/login/"):
         return "sign in" if visit.who == "stranger" else "no"
+    if "/account/reauthenticate/" in visit.location:
+        return "sign in"  # the password again; whose the thing is, is asked after that
     if visit.location == "/admin/" and visit.route.path.count("/") > 2:
         return "hidden"  # how the admin says that it has no such row
     if visit.status == 409 and visit.code != "conflict":
