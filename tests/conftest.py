@@ -34,7 +34,12 @@ def _audit_log_can_be_emptied_between_tests() -> Iterator[None]:
     TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
 
 
-SITE_FOLDERS = ("browser", "conformance", "demo", "complaints")  # which walk through the running site
+SITE_FOLDERS = (
+    "browser",
+    "conformance",
+    "demo",
+    "complaints",
+)  # which walk through the running site
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

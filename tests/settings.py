@@ -24,7 +24,9 @@ for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
 # Each of several test processes has a Redis to itself, as it has its own database.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 _given = os.environ.get("REDIS_URL", "")
-if not _given or (_worker and _given.startswith("unix:")):  # the first process's own is not for the others
+if not _given or (
+    _worker and _given.startswith("unix:")
+):  # the first process's own is not for the others
     os.environ["REDIS_URL"] = start_redis()
 elif _worker:
     _server, _, _number = _given.rpartition("/")

@@ -6,7 +6,10 @@ from django.contrib import admin
 from tests.walker.addresses import routes
 from tests.walker.walk import WALKERS, Visit
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1200)]  # the walk counts for its first test
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.timeout(1200),
+]  # the walk counts for its first test
 
 NONE_HERE = {"SocialApp", "SocialAccount"}  # no other site to sign in with is set up in the tests
 

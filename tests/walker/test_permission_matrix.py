@@ -20,7 +20,10 @@ from access_requests.workflow import (
 )
 from tests.walker.walk import WALKERS, Visit
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1200)]  # the walk counts for its first test
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.timeout(1200),
+]  # the walk counts for its first test
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "permissions.md"
 COLUMNS = (
     "Stranger",
