@@ -29,7 +29,7 @@ from access_requests.serializers import (
 )
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
-from portal.accounts.roles import is_reviewer
+from portal.accounts.roles import check_second_factor, is_reviewer
 from portal.refusals import Code, Refusal
 
 
@@ -40,6 +40,7 @@ def asker(request: Request) -> Account:
 
 
 def only_reviewers(account: Account) -> None:
+    check_second_factor(account)
     if not is_reviewer(account):
         raise Refusal(
             Code.NOT_ALLOWED,
@@ -303,7 +304,7 @@ class GrantList(generics.ListAPIView[Grant]):
         if self.request.query_params.get("all") in (None, "", "0"):
             return selectors.grants_of(asker(self.request))
         only_reviewers(asker(self.request))
-        return selectors.all_grants()
+        return selectors.seen_by(asker(self.request), selectors.all_grants())
 
     @extend_schema(parameters=[OpenApiParameter("all", bool, description="For reviewers.")])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import api, past_api, witness_api
+from access_requests import api, past_api, review_api, witness_api
 
 urlpatterns = [
     path("applications/", api.ApplicationList.as_view(), name="api-applications"),
@@ -22,6 +22,22 @@ urlpatterns = [
     path("applications/<int:pk>/approve/", api.Approve.as_view(), name="api-application-approve"),
     path("applications/<int:pk>/refuse/", api.Refuse.as_view(), name="api-application-refuse"),
     path("applications/<int:pk>/messages/", api.Write.as_view(), name="api-application-write"),
+    path("applications/<int:pk>/notes/", review_api.AddNote.as_view(), name="api-application-note"),
+    path(
+        "applications/<int:pk>/colleagues/",
+        review_api.Colleagues.as_view(),
+        name="api-application-colleagues",
+    ),
+    path(
+        "applications/<int:pk>/assign/", review_api.Assign.as_view(), name="api-application-assign"
+    ),
+    path("applications/<int:pk>/ask/", review_api.Ask.as_view(), name="api-application-ask"),
+    path(
+        "applications/<int:pk>/advise/", review_api.Advise.as_view(), name="api-application-advise"
+    ),
+    path(
+        "applications/<int:pk>/recuse/", review_api.Recuse.as_view(), name="api-application-recuse"
+    ),
     path("applications/<int:pk>/appeal/", api.Appeal.as_view(), name="api-application-appeal"),
     path("access-then/", past_api.AccessThenList.as_view(), name="api-access-then"),
     path(

@@ -5,10 +5,19 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access_requests import evidence, selectors
+from access_requests import evidence, selectors, words
 from access_requests.evidence_witnesses import readable
-from access_requests.models import Application, Grant, Message, State, Tier, Witness
-from access_requests.workflow import Role
+from access_requests.models import (
+    Application,
+    Grant,
+    Message,
+    Note,
+    Opinion,
+    State,
+    Tier,
+    Witness,
+)
+from access_requests.workflow import QUEUE_STATES, THE_DESK, Role
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 
@@ -62,6 +71,30 @@ class WitnessSerializer(serializers.ModelSerializer[Witness]):
         )
 
 
+class NoteSerializer(serializers.ModelSerializer[Note]):
+    author = PersonSerializer(read_only=True)
+
+    class Meta:
+        model = Note
+        fields = ("id", "author", "body", "created_at")
+
+
+class OpinionSerializer(serializers.ModelSerializer[Opinion]):
+    asked_by = PersonSerializer(read_only=True)
+    reviewer = PersonSerializer(read_only=True)
+    kind = serializers.CharField(read_only=True, help_text="review, or decision: the second one")
+    advice = serializers.CharField(
+        read_only=True, help_text="approve, refuse or unsure; empty until answered"
+    )
+
+    class Meta:
+        model = Opinion
+        fields = (
+            *("id", "kind", "asked_by", "reviewer", "question", "advice", "answer"),
+            *("asked_at", "answered_at"),
+        )
+
+
 class DeskSerializer(serializers.Serializer[Any]):
     """What reviewers see beside an application."""
 
@@ -69,6 +102,15 @@ class DeskSerializer(serializers.Serializer[Any]):
     claimed_at = serializers.DateTimeField(allow_null=True)
     decided_by = PersonSerializer(allow_null=True)
     evidence = CheckSerializer(many=True)
+    notes = NoteSerializer(many=True, help_text="Internal; empty for who may not act on it.")
+    opinions = OpinionSerializer(many=True, help_text="Empty for who may not act on it.")
+
+
+class TimesSerializer(serializers.Serializer[Any]):
+    """Days from submission, or from the appeal, to the decision; of the last 90 days."""
+
+    median_days = serializers.FloatField()
+    p90_days = serializers.FloatField(help_text="Nine of ten were decided within it.")
 
 
 class ApplicationSerializer(serializers.ModelSerializer[Application]):
@@ -110,6 +152,8 @@ class ApplicationDetailSerializer(ApplicationSerializer):
     queue_position = serializers.SerializerMethodField()
     witnesses = WitnessSerializer(many=True, read_only=True)
     waits_for = serializers.SerializerMethodField()
+    time_to_decision = serializers.SerializerMethodField()
+    what_happens_next = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
 
     class Meta(ApplicationSerializer.Meta):
@@ -123,6 +167,8 @@ class ApplicationDetailSerializer(ApplicationSerializer):
             "queue_position",
             "witnesses",
             "waits_for",
+            "time_to_decision",
+            "what_happens_next",
             "review",
         )
 
@@ -139,6 +185,16 @@ class ApplicationDetailSerializer(ApplicationSerializer):
         """Whose answer an approval still needs: `official`, `referee`."""
         return [kind.value for kind in selectors.kinds_missing(application)]
 
+    @extend_schema_field(TimesSerializer(allow_null=True))
+    def get_time_to_decision(self, application: Application) -> dict[str, Any] | None:
+        """While it waits for a decision; null also when too few were decided lately to say."""
+        times = selectors.time_to_decision() if application.state in QUEUE_STATES else None
+        return dict(TimesSerializer(times).data) if times else None
+
+    def get_what_happens_next(self, application: Application) -> str:
+        """In words, for the applicant."""
+        return words.next_of(application)
+
     @extend_schema_field(DeskSerializer(allow_null=True))
     def get_review(self, application: Application) -> dict[str, Any] | None:
         """For reviewers; null for the applicant, and for a reviewer who applies with them."""
@@ -152,10 +208,15 @@ class _Desk:
     """The application as `DeskSerializer` reads it."""
 
     def __init__(self, application: Application, role: Role) -> None:
+        inside = role in THE_DESK
         self.claimed_by = application.claimed_by
         self.claimed_at = application.claimed_at
         self.decided_by = application.decided_by
         self.evidence = readable(evidence.snapshot(application), role)
+        notes = application.notes.select_related("author")
+        asked = application.opinions.select_related("asked_by", "reviewer")
+        self.notes = list(notes) if inside else []
+        self.opinions = list(asked) if inside else []
 
 
 class AskSerializer(serializers.Serializer[Any]):
@@ -220,6 +281,26 @@ class RefuseSerializer(serializers.Serializer[Any]):
 
 class TextSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=4000)
+
+
+class ColleagueSerializer(serializers.Serializer[Any]):
+    reviewer = serializers.IntegerField(
+        min_value=1, max_value=2**63 - 1, help_text="The id of one of `colleagues/`."
+    )
+
+
+class AskColleagueSerializer(ColleagueSerializer):
+    kind = serializers.ChoiceField(choices=Opinion.Kind.choices, default=Opinion.Kind.REVIEW)
+    question = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+
+
+class AdviseSerializer(serializers.Serializer[Any]):
+    advice = serializers.ChoiceField(choices=[one for one in Opinion.Advice.choices if one[0]])
+    answer = serializers.CharField(max_length=4000, help_text="Why, in a sentence or more.")
+
+
+class ConflictSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=4000, help_text="For reviewers alone.")
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

@@ -16,7 +16,7 @@ from access_requests import selectors, services, words
 from access_requests.carrying import carry
 from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
 from access_requests.models import Application, Form, State
-from access_requests.workflow import EDITABLE_STATES, Action, Role, actions_for
+from access_requests.workflow import EDITABLE_STATES, QUEUE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
 from portal.catalog.models import Family, Release
@@ -317,7 +317,7 @@ def _application_page(
     context = {
         "application": found,
         "tag": words.TAGS[state],
-        "next": words.NEXT[state],
+        "next": words.next_of(found),
         "vouching": vouching,
         "waits_for": selectors.waits_for(found, vouching) if role == Role.APPLICANT else "",
         "to_name": [one.label for one in vouching if one.needs_naming],
@@ -333,7 +333,8 @@ def _application_page(
         "typed": typed or {},
         "timeline": words.timeline(found),
         "position": selectors.queue_position(found),
-        "median_days": selectors.median_days_to_decision(),
+        "times": selectors.time_to_decision() if state in QUEUE_STATES else None,
+        "queue_length": selectors.queue_length() if state in QUEUE_STATES else 0,
         "answers": words.answered(found, found.answers if role == Role.APPLICANT else on_the_table),
         "thread": found.messages.select_related("author"),
         "grants": [selectors.standing_of(grant) for grant in selectors.grants_from(found)],

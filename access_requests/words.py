@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.urls import reverse
 
+from access_requests import selectors
 from access_requests.models import Application, Grant, State, Witness
 from access_requests.questions import Question, asked, hidden, shown
 from access_requests.workflow import APPEAL_STATES
@@ -24,6 +25,12 @@ NEXT: Mapping[State, str] = {
     State.APPEALED: f"Somebody else than the first decider takes it next. {_YOU_ARE_TOLD}",
     State.IN_APPEAL: f"Somebody else than the first decider is reading it. {_YOU_ARE_TOLD}",
     State.WITHDRAWN: "You took it back. You can start a new one at any time.",
+}
+SECOND: Mapping[State, str] = {
+    State.SUBMITTED: f"One reviewer has read it; a second person reads it next. {_YOU_ARE_TOLD}",
+    State.IN_REVIEW: f"One reviewer has read it; a second person reads it now. {_YOU_ARE_TOLD}",
+    State.APPEALED: f"One person has read your appeal; a second reads it next. {_YOU_ARE_TOLD}",
+    State.IN_APPEAL: f"One person has read your appeal; a second reads it now. {_YOU_ARE_TOLD}",
 }
 TAGS: Mapping[State, str] = {
     State.DRAFT: "muted",
@@ -79,6 +86,8 @@ DONE: Mapping[str, str] = {
     Verb.APPLICATION_REMINDED: "Reminder sent",
     Verb.OPINION_ASKED: "Colleague asked",
     Verb.OPINION_GIVEN: "Colleague answered",
+    Verb.SECOND_LOOK_DRAWN: "Lot drawn for a second look",
+    Verb.SECOND_LOOK_GIVEN: "Second look given",
     Verb.BLOCK_CHANGED: "Block list changed",
     Verb.APPLICATION_DENIED: "Tried what is not allowed",
     Verb.MEMBER_INVITED: "Co-applicant invited",
@@ -139,6 +148,16 @@ CLOSED: Mapping[str, str] = {
     Code.NOT_PUBLISHED: "not published",
     Code.TIER_TOO_LOW: "sandbox only",
 }
+
+
+def next_of(application: Application) -> str:
+    """What happens next, for its applicant."""
+    state = State(application.state)
+    if state in SECOND and selectors.endorsements(application).exists():
+        return SECOND[state]
+    if state == State.REFUSED and application.appealed_at is not None:
+        return "The appeal is over and the refusal stands. " + NEXT[state]
+    return NEXT[state]
 
 
 def done(verb: str) -> str:

@@ -13,3 +13,5 @@ class DistributionConfig(AppConfig):
 
         register(erasing.erase)
         own_data.register("downloads", selectors.downloads_of)
+
+        from distribution import state  # noqa: F401 - registers the store with the state of the site

@@ -12,3 +12,5 @@ class InferenceSandboxConfig(AppConfig):
 
         register(erasing.erase)
         own_data.register("runs", selectors.texts_of)
+
+        from inference_sandbox import state  # noqa: F401 - registers the runs with the state of the site

@@ -14,6 +14,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.task_default_queue = "default"
 app.conf.beat_schedule = {
+    "heartbeat": {"task": "portal.heartbeat", "schedule": 15.0, "options": {"expires": 30}},
     "deliver-mail": {"task": "mail.deliver_due", "schedule": 30.0},
     "requeue-lost-runs": {"task": "sandbox.requeue_lost_runs", "schedule": 15.0},
     "seal-audit-log": {"task": "audit.seal", "schedule": 5.0, "options": {"expires": 30}},

@@ -13,7 +13,12 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "demo": settings.DEMO,
         "base_url": settings.BASE_URL,
-        "may_review": bool(
-            user and user.is_authenticated and user.is_staff and roles.is_reviewer(user)
-        ),
+        "desk": _desk(user) if user and user.is_authenticated and user.is_staff else "",
+        # Functions: asked only by the pages that show them.
+        "second_factor_needed": lambda: bool(user and roles.lacks_second_factor(user)),
     }
+
+
+def _desk(user: Any) -> str:
+    """What the link to the admin is called; it is shown to whoever was given a role."""
+    return "Review" if roles.is_reviewer(user) else "Admin"

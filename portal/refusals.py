@@ -12,6 +12,7 @@ class Code(StrEnum):
 
     NOT_SIGNED_IN = "not_signed_in"
     SCOPE_MISSING = "scope_missing"
+    SECOND_FACTOR_NEEDED = "second_factor_needed"
     NOT_ALLOWED = "not_allowed"
     NOT_FOUND = "not_found"
     NOT_GRANTED = "not_granted"
@@ -51,6 +52,7 @@ STATUS = {
 TITLE = {
     Code.NOT_SIGNED_IN: "You are not signed in",
     Code.SCOPE_MISSING: "This token may not do that",
+    Code.SECOND_FACTOR_NEEDED: "Your role needs a second factor",
     Code.NOT_ALLOWED: "You may not do that",
     Code.NOT_FOUND: "There is nothing here",
     Code.NOT_GRANTED: "You have no grant for this release",

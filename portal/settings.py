@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.RefusalMiddleware",
+    "portal.accounts.second_factor.SecondFactorMiddleware",
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -200,6 +201,14 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator",
     )
 ]
+# Second factors: an app's codes and passkeys. Every role needs one; the demo's people work without.
+REQUIRE_MFA = env.bool("WEIGHBRIDGE_REQUIRE_MFA", not (DEMO or DEBUG))
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ADAPTER = "portal.accounts.second_factor.MFAAdapter"
+MFA_FORMS = {"add_webauthn": "portal.accounts.second_factor.AddPasskeyForm"}
+MFA_TOTP_ISSUER = "Weighbridge"
+MFA_TOTP_TOLERANCE = 1  # a code is typed as the next one appears
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGIN_METHODS = {"email"}

@@ -87,6 +87,12 @@ UNFOLD: dict[str, Any] = {
                         "admin:access_requests_renewal_changelist",
                         "reviewer",
                     ),
+                    _link(
+                        "Second looks",
+                        "visibility",
+                        "admin:access_requests_secondlook_changelist",
+                        "reviewer",
+                    ),
                     _link("Fairness", "balance", "admin:access_requests_fairness", "manager"),
                 ],
             },
@@ -140,6 +146,9 @@ UNFOLD: dict[str, Any] = {
                 "title": "People and record",
                 "items": [
                     _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
+                    _link(
+                        "Second factors", "lock", "admin:mfa_authenticator_changelist", "superuser"
+                    ),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link(
                         "Who could open what",
@@ -148,6 +157,7 @@ UNFOLD: dict[str, Any] = {
                         "auditor",
                     ),
                     _link("Seals", "verified", "admin:audit_seal_changelist", "auditor"),
+                    _link("State of the site", "monitor_heart", "state", "operator"),
                     _link("Outgoing mail", "mail", "admin:mail_outgoingmail_changelist", "manager"),
                     _link(
                         "Webhooks", "webhook", "admin:webhooks_subscription_changelist", "manager"

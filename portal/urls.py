@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sandbox/", include("inference_sandbox.urls")),
     # Whoever opens the admin has come to review: the queue is its first page.
     path("admin/", views.desk),
+    path("admin/state/", views.state, name="state"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/", include("portal.catalog.api_urls")),

@@ -1,11 +1,16 @@
 """The home page, health, and the pages for what went wrong."""
 
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
+from django.utils import timezone
 
 from portal import problems
-from portal.accounts.roles import is_reviewer
+from portal import state as site_state
+from portal.accounts.roles import is_auditor, is_operator, is_reviewer
 from portal.catalog import selectors
 from portal.refusals import Code, Refusal
 
@@ -15,10 +20,33 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def desk(request: HttpRequest) -> HttpResponse:
-    """Where the admin begins: the queue for reviewers, the log for those who only audit."""
+    """Where the admin begins: the queue for reviewers, the log for those who only audit, the state of
+    the site for those who only operate it.
+    """
+    if is_operator(request.user) and not is_reviewer(request.user) and not is_auditor(request.user):
+        return redirect("state")
     queue = is_reviewer(request.user) or not request.user.is_authenticated
     name = "access_requests_application" if queue else "audit_event"
     return redirect(f"admin:{name}_changelist")
+
+
+@admin.site.admin_view
+def state(request: HttpRequest) -> HttpResponse:
+    """For operators: whether the parts of the site answer."""
+    if not is_operator(request.user):
+        raise PermissionDenied
+    parts = site_state.parts()
+    levels = [part.level for part in parts]
+    context = {
+        **admin.site.each_context(request),
+        "title": "State of the site",
+        "parts": parts,
+        "level": next((level for level in ("bad", "warn") if level in levels), "ok"),
+        "asked": timezone.now(),
+    }
+    return TemplateResponse(
+        request, "state/page.html", context, headers={"Cache-Control": "no-store"}
+    )
 
 
 def health(request: HttpRequest) -> JsonResponse:
@@ -33,7 +61,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
         request,
         Refusal(
             Code.NOT_ALLOWED,
-            "This part of the site is for its reviewers, managers and auditors.",
+            "This part of the site is for its reviewers, managers, auditors and operators.",
             "If you are one of them, ask a manager of this site for the role.",
             url="/",
         ),

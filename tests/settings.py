@@ -15,6 +15,9 @@ atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["WEIGHBRIDGE_HOME"] = _home
 os.environ["WEIGHBRIDGE_BASE_URL"] = "http://testserver"
 os.environ["WEIGHBRIDGE_SECRET_KEY"] = "a key for tests alone, long enough to be accepted"
+os.environ["WEIGHBRIDGE_REQUIRE_MFA"] = (
+    "false"  # tests/access_requests/test_second_factor.py requires it
+)
 os.environ.setdefault("WEIGHBRIDGE_LOG_LEVEL", "WARNING")
 for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
     os.environ.pop(name, None)

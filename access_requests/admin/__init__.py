@@ -9,6 +9,7 @@ from access_requests.admin import (
     licences,
     policy,
     renewals,
+    second_looks,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "licences",
     "policy",
     "renewals",
+    "second_looks",
 ]

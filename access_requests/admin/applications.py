@@ -77,7 +77,13 @@ class ApplicationAdmin(Desk):
     ordering = ("submitted_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Application]":
-        return selectors.submitted().order_by(*self.ordering)
+        rows = selectors.seen_by(reviewer(request), selectors.submitted(), "pk")
+        return rows.order_by(*self.ordering)
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        if self.has_view_permission(request) and object_id.isdecimal():
+            selectors.check_not_blind(reviewer(request), int(object_id))
+        return super().found(request, object_id)
 
     @display(description="Application", ordering="pk")
     def row(self, obj: Application) -> str:
@@ -281,9 +287,10 @@ class ApplicationAdmin(Desk):
             "thread": obj.messages.select_related("author"),
             "reviews": [] if is_own else obj.reviews.select_related("reviewer"),
             "grants": [
-                selectors.standing_of(grant) for grant in selectors.grants_of(obj.applicant)
+                selectors.standing_of(grant)
+                for grant in selectors.seen_by(person, selectors.grants_of(obj.applicant))
             ],
-            "others": selectors.applications_of(obj.applicant)
+            "others": selectors.seen_by(person, selectors.applications_of(obj.applicant), "pk")
             .exclude(pk=obj.pk)
             .exclude(submitted_at=None),
             **(_inside(person, obj) if role in THE_DESK else {}),

@@ -51,7 +51,7 @@ class CoApplicantAdmin(Desk):
     search_help_text = "Name or e-mail"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[CoApplicant]":
-        return selectors.places()
+        return selectors.seen_by(reviewer(request), selectors.places())
 
     @display(description="Co-applicant", ordering="account__name")
     def who(self, obj: CoApplicant) -> str:
@@ -95,6 +95,9 @@ class CoApplicantAdmin(Desk):
             "is_own": application.applicant_id == actor.pk or selectors.is_in(actor, application),
             "may_decide": obj.status == CoApplicant.Status.JOINED
             and application.state == State.APPROVED,
-            "held": [selectors.standing_of(grant) for grant in selectors.grants_of(obj.account)],
+            "held": [
+                selectors.standing_of(grant)
+                for grant in selectors.seen_by(actor, selectors.grants_of(obj.account))
+            ],
             "decline": bound.get("decline") or DeclineForm(),
         }

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from access_requests import selectors, services, words
 from access_requests.admin import past
-from access_requests.admin.desk import Desk
+from access_requests.admin.desk import Desk, reviewer
 from access_requests.admin.filters import RunningFilter
 from access_requests.models import Grant
 from access_requests.workflow import GrantAction, grant_actions_for
@@ -53,7 +53,7 @@ class GrantAdmin(Desk):
     search_help_text = "Name, e-mail or repo id"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Grant]":
-        return selectors.all_grants()
+        return selectors.seen_by(reviewer(request), selectors.all_grants())
 
     @display(description="Grant", ordering="pk")
     def row(self, obj: Grant) -> str:

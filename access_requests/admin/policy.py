@@ -37,7 +37,10 @@ class ManagersSet(Kept, ModelAdmin):
 
 @admin.register(DecisionPolicy)
 class DecisionPolicyAdmin(ManagersSet):
-    list_display = ("release", "approvals", "number_of_items", "asks_official", "asks_referee")
+    list_display = (
+        *("release", "approvals", "number_of_items"),
+        *("asks_official", "asks_referee", "second_looks"),
+    )
     list_select_related = ("release",)
 
     @display(description="Checklist")

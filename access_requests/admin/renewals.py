@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from access_requests import selectors, services
-from access_requests.admin.desk import Desk
+from access_requests.admin.desk import Desk, reviewer
 from access_requests.models import Renewal
 from portal.accounts.models import Account
 
@@ -67,7 +67,7 @@ class RenewalAdmin(Desk):
     ordering = ("grant__ends_at", "pk")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Renewal]":
-        return selectors.renewals()
+        return selectors.seen_by(reviewer(request), selectors.renewals(), "grant__application")
 
     @display(description="Renewal", ordering="pk")
     def row(self, obj: Renewal) -> str:

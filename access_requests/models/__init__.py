@@ -19,6 +19,7 @@ from access_requests.models.policy import (
     ReviewTarget,
     SavedFilter,
 )
+from access_requests.models.second_look import SecondLook
 from access_requests.models.witness import Waiver, Witness
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
 
@@ -46,6 +47,7 @@ __all__ = [
     "Review",
     "ReviewTarget",
     "SavedFilter",
+    "SecondLook",
     "State",
     "Tier",
     "Waiver",

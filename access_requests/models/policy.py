@@ -1,7 +1,7 @@
 """What managers set: how decisions are made, which reasons are at hand, who is shut out."""
 
 from django.conf import settings
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
@@ -37,6 +37,13 @@ class DecisionPolicy(models.Model):
         default=False,
         help_text="The applicant names a colleague, who answers three questions over a mailed "
         "link. No approval without it, unless a manager goes without.",
+    )
+    second_looks = models.PositiveSmallIntegerField(
+        "random second looks, in %",
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="So many of a hundred decisions are looked at again by another reviewer who does "
+        "not know the decision. Nothing changes for the applicant; the fairness page counts.",
     )
 
     class Meta:

@@ -2,27 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from statistics import median
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
-from django.utils import timezone
 
 from access_requests.models import Application, Attachment, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
+from access_requests.selectors.second_looks import blind_to, check_not_blind, open_look
 from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from portal.refusals import Code, Refusal
-
-MEDIAN_DAYS = 90  # the window that the median looks back over
-MEDIAN_AT_LEAST = 5  # decisions; fewer say nothing
 
 
 def role_in(account: Account, application: Application) -> Role:
@@ -70,7 +65,7 @@ def applications_of(account: Account) -> "QuerySet[Application]":
 def application_for(account: Account, pk: int) -> Application:
     """One's own application, or for reviewers any that was submitted.
 
-    Raises Http404 for all others.
+    Raises Http404 for all others, Refusal while the person owes it a second look.
     """
     visible = Q(applicant=account)
     if roles.is_reviewer(account):
@@ -78,6 +73,8 @@ def application_for(account: Account, pk: int) -> Application:
     found = with_parts(Application.objects.filter(visible)).filter(pk=pk).first()
     if found is None:
         raise Http404("no such application, or none that this person may know of")
+    if found.applicant_id != account.pk:
+        check_not_blind(account, found.pk)
     return found
 
 
@@ -89,6 +86,10 @@ def attachment_for(account: Account, public_id: UUID) -> Attachment:
     found = Attachment.objects.filter(public_id=public_id).first()
     if found is None:
         raise Http404("no such file")
+    if look := open_look(account, found.application_id):
+        if found.answer() not in look.seen["answers"].values():
+            raise Http404("a file that was not handed in")
+        return found
     application = application_for(account, found.application_id)
     if application.applicant_id != account.pk:
         table = answers_on_the_table(application)
@@ -145,6 +146,7 @@ def refused_last(account: Account, family: Family) -> Application | None:
 def review_queue(account: Account) -> "QuerySet[Application]":
     """What waits for a decision, oldest first; without what this person is recused from."""
     waiting = submitted().filter(state__in=QUEUE_STATES).exclude(recusals__reviewer=account)
+    waiting = waiting.exclude(pk__in=blind_to(account))
     return waiting.order_by("submitted_at", "id")
 
 
@@ -157,17 +159,8 @@ def queue_position(application: Application) -> int | None:
     return Application.objects.filter(before, state__in=QUEUE_STATES).count() + 1
 
 
-def median_days_to_decision() -> float | None:
-    """Days from first submission to decision, the median of the last 90 days; None if they were
-    too few.
-    """
-    decided = Application.objects.filter(
-        state__in=[State.APPROVED, State.REFUSED],
-        submitted_at__isnull=False,
-        decided_at__gte=timezone.now() - timedelta(days=MEDIAN_DAYS),
-    ).values_list("submitted_at", "decided_at")
-    seconds = [(end - start).total_seconds() for start, end in decided if start and end]
-    return median(seconds) / 86400 if len(seconds) >= MEDIAN_AT_LEAST else None
+def queue_length() -> int:
+    return Application.objects.filter(state__in=QUEUE_STATES, submitted_at__isnull=False).count()
 
 
 def current_form(family: Family) -> Form:

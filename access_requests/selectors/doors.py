@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from access_requests.models import Application, CloseOut, Grant, LicenceAcceptance, Renewal, Tier
 from access_requests.selectors.applications import open_application
+from access_requests.selectors.second_looks import seen_by
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Licence, LicenceVersion, Release
@@ -101,7 +102,7 @@ def own_grant(account: Account, pk: int) -> Grant:
 def visible_grant(account: Account, pk: int) -> Grant:
     """One's own grant, or for reviewers any. Raises Http404 for all others."""
     visible = Grant.objects.all() if roles.is_reviewer(account) else account.grants.all()
-    found = with_parts(visible).filter(pk=pk).first()
+    found = with_parts(seen_by(account, visible)).filter(pk=pk).first()
     if found is None:
         raise Http404("no such grant, or none that this person may know of")
     return found

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 from django.utils import timezone
 
-from access_requests.models import Opinion, Review, State
+from access_requests.models import Opinion, Review, SecondLook, State
 from access_requests.regions import region_of
 from portal.accounts.models import Account
 
@@ -55,6 +55,8 @@ class Report:
     decided: int
     tables: list[Table]
     agreement: Agreement
+    blind: Agreement  # of these, the second looks that were drawn at random
+    waiting: int  # second looks that are not given yet
 
 
 def fairness_of(days: int) -> Report:
@@ -70,7 +72,8 @@ def fairness_of(days: int) -> Report:
         _table("region", decisions, lambda one: one.region),
         _table("reviewer", decisions, lambda one: names[one.reviewer]),
     ]
-    return Report(len(decisions), tables, agreement(since))
+    waiting = SecondLook.objects.filter(outcome=SecondLook.Outcome.OPEN).count()
+    return Report(len(decisions), tables, agreement(since), blind_agreement(since), waiting)
 
 
 def _decisions(since: datetime) -> Iterable[Decision]:
@@ -116,11 +119,29 @@ def _row(name: str, decisions: list[Decision]) -> Row:
 
 def agreement(since: datetime) -> Agreement:
     """How often a second person came to the first one's result."""
-    pairs = [*_second_looks(since), *_advice(since)]
+    return _agreement([*_in_a_row(since), *_advice(since), *_blind(since)])
+
+
+def blind_agreement(since: datetime) -> Agreement:
+    """The same for second looks alone, whose reviewers did not know the first result."""
+    return _agreement(list(_blind(since)))
+
+
+def _agreement(pairs: list[tuple[bool, bool | None]]) -> Agreement:
     return Agreement(len(pairs), sum(first == second for first, second in pairs))
 
 
-def _second_looks(since: datetime) -> Iterable[tuple[bool, bool]]:
+def _blind(since: datetime) -> Iterable[tuple[bool, bool | None]]:
+    """A second look that would return the application agrees with neither result."""
+    results = {SecondLook.Outcome.APPROVE: True, SecondLook.Outcome.REFUSE: False}
+    given = SecondLook.objects.filter(answered_at__gte=since).exclude(
+        outcome=SecondLook.Outcome.RECUSED
+    )
+    for outcome, second in given.values_list("review__outcome", "outcome"):
+        yield outcome == Review.Outcome.APPROVED, results.get(SecondLook.Outcome(second))
+
+
+def _in_a_row(since: datetime) -> Iterable[tuple[bool, bool]]:
     """Two results in a row on one application: two approvals, or a refusal and its appeal."""
     results = {
         Review.Outcome.APPROVED: True,

@@ -16,6 +16,7 @@ from access_requests.models import (
     Review,
 )
 from access_requests.selectors.people import addresses_heard, vouched
+from access_requests.selectors.second_looks import open_look
 from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.addresses import addresses_of, digests
@@ -30,6 +31,8 @@ def why_barred(account: Account, application: Application) -> str:
         return "You declared a conflict of interest."
     if vouched(account, application):
         return "You answered as a witness; somebody else decides."
+    if open_look(account, application.pk):
+        return "You are asked for a second look at it; give that first."
     if application.state in APPEAL_STATES and decided_before(account, application):
         return "You decided this application; its appeal is decided by somebody else."
     if application.state in DECIDED_STATES:
@@ -139,8 +142,7 @@ def apply_again_from(account: Account, family: Family) -> datetime | None:
 
 def colleagues(application: Application | None = None) -> "QuerySet[Account]":
     """Everybody who may review; without those who may not act on this application."""
-    names = [roles.Role.REVIEWER.value, roles.Role.MANAGER.value]
-    found = Account.objects.filter(is_active=True, groups__name__in=names).distinct()
+    found = roles.holders(roles.Role.REVIEWER, roles.Role.MANAGER)
     if application is None:
         return found.order_by("name", "pk")
     barred = {
@@ -151,6 +153,7 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         vouchers = Q(email__in=heard) | Q(emailaddress__email__in=heard)
         barred |= set(Account.objects.filter(vouchers).values_list("pk", flat=True))
     barred |= set(application.recusals.values_list("reviewer", flat=True))
+    barred |= set(application.second_looks.filter(outcome="").values_list("reviewer", flat=True))
     if application.appealed_at and application.state in APPEAL_STATES:
         barred |= {one.pk for one in found if decided_before(one, application)}
     return found.exclude(pk__in=[pk for pk in barred if pk]).order_by("name", "pk")

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from access_requests.models import DEFAULT_TARGET_DAYS, Application, ReviewTarget
+from access_requests.selectors.second_looks import blind_to
 from access_requests.selectors.witnesses import outstanding
 from access_requests.workflow import QUEUE_STATES, UNCLAIMED_STATES, State
 from portal.accounts.models import Account
@@ -93,7 +94,9 @@ def tab_counts(account: Account) -> dict[str, int]:
 def _for(applications: Any, account: Account) -> Any:
     recused = account.recusals.values("application")
     waiting = applications.annotate(waits=Coalesce(F("appealed_at"), F("submitted_at")))
-    return waiting.exclude(submitted_at=None).exclude(pk__in=recused)
+    return (
+        waiting.exclude(submitted_at=None).exclude(pk__in=recused).exclude(pk__in=blind_to(account))
+    )
 
 
 def _tabs(account: Account) -> dict[str, Q]:

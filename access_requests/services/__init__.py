@@ -47,6 +47,7 @@ from access_requests.services.keeping import (
 from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.second_looks import decline_look, look_again
 from access_requests.services.testimony import (
     answered_behind,
     confirm,
@@ -80,6 +81,7 @@ __all__ = [
     "confirm",
     "decide",
     "decline",
+    "decline_look",
     "decline_reference",
     "describe_licence",
     "detach",
@@ -92,6 +94,7 @@ __all__ = [
     "invite_again",
     "invited",
     "join",
+    "look_again",
     "make_form",
     "name_witness",
     "no_such_application",

@@ -192,7 +192,7 @@ def _tell_of_submission(application: Application, *, again: bool) -> None:
         application=application,
         again=again,
         position=selectors.queue_position(application),
-        median_days=selectors.median_days_to_decision(),
+        times=selectors.time_to_decision(),
     )
     if application.claimed_by and application.state == State.IN_REVIEW:
         Review.objects.create(application=application, reviewer=application.claimed_by)

@@ -12,6 +12,7 @@ from access_requests.models import Application, Message, Review, State, Tier
 from access_requests.services.acts import act, required_text
 from access_requests.services.assigning import hand_to
 from access_requests.services.granting import bring_grants
+from access_requests.services.second_looks import draw
 from access_requests.services.witnesses import cancel_witnesses
 from access_requests.workflow import Action, Role
 from portal.accounts.models import Account
@@ -123,6 +124,7 @@ def decide(
         )
         cancel_witnesses(application, actor=actor)
         record(Verb.APPLICATION_REFUSED, application, actor=actor)
+        draw(application)
         send("application_refused", to=application.applicant, application=application)
     return application
 
@@ -162,6 +164,7 @@ def _approve(
         _close_review(application, Review.Outcome.APPROVED, **closing)
         cancel_witnesses(application, actor=actor)
         bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor)
+        draw(application)
         _tell_approved(application, granted, tier=terms.tier, ends_at=end)
     return application
 

@@ -3,12 +3,21 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
 
 from portal.accounts.models import Account
+from portal.accounts.roles import SET_UP, lacks_second_factor
 from portal.mail import services
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Whose role waits for a second factor sets it up first."""
+        if lacks_second_factor(request.user):
+            return SET_UP
+        url: str = super().get_login_redirect_url(request)
+        return url
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         message = self.render_mail(template_prefix, email, {**context, "email": email})
         account = context.get("user")

@@ -22,10 +22,30 @@ from portal.accounts.forms import EraseForm
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
+from portal.refusals import Refusal
 
 admin.site.unregister(Group)
 # allauth's own pages show the keys themselves: nobody needs to read those, not even a superuser.
 admin.site.unregister((Authenticator, SocialToken))
+
+
+class AccountForm(ModelForm):
+    """Asks the rule about roles, which its refusal explains beside the boxes."""
+
+    actor: Account
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        try:
+            services.check_roles(
+                self.instance,
+                actor=self.actor,
+                wanted={group.name for group in given.get("groups", ())},
+                is_active=bool(given.get("is_active")),
+            )
+        except Refusal as refusal:
+            self.add_error("groups", f"{refusal.detail} {refusal.way_out}")
+        return given
 
 
 class AffiliationInline(StackedInline):
@@ -50,12 +70,18 @@ class AccountAdmin(ModelAdmin):
     readonly_fields = ("email", "last_login", "date_joined", "erased_at")
     actions_detail = ("erase",)
     inlines = (AffiliationInline,)
+    form = AccountForm
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        form.actor = person(request)
+        return form
 
     def get_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
         return (*self.fields, *(("erased_at",) if obj and obj.erased_at else ()))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Three roles are boxes to tick, not two lists to move between."""
+        """Four roles are boxes to tick, not two lists to move between."""
         widget = UnfoldAdminCheckboxSelectMultipleWidget
         return super().formfield_for_manytomany(db_field, request, **kwargs | {"widget": widget})
 

@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from portal.accounts.models import ApiToken, Scope
+from portal.accounts.roles import check_second_factor
 from portal.refusals import Code, Refusal
 
 
@@ -25,4 +26,6 @@ class HasScope(BasePermission):
                 "Make a token with that scope on your account page.",
                 url="/account/tokens/",
             )
+        if needed == Scope.REVIEW:  # for whoever decides; others learn more from the act itself
+            check_second_factor(request.user)
         return True

@@ -1,18 +1,32 @@
-"""The roles. Each is a Django group, so that an operator gives and takes them in the admin."""
+"""The roles. Each is a Django group, given and taken in the admin by managers.
+
+Outside the demo a role needs a second factor at sign-in: until its person has set one up they do not
+hold it, at any door. `held` is the one place that says so.
+"""
 
 from enum import StrEnum
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from portal.accounts.models import Account
+from portal.refusals import Code, Refusal
 
 
 class Role(StrEnum):
     REVIEWER = "Reviewers"  # decide applications
     MANAGER = "Managers"  # publish releases, revoke grants; may also review
     AUDITOR = "Auditors"  # read the audit log
+    OPERATOR = "Operators"  # see whether the site runs, and nothing of what people wrote
+
+
+SET_UP = "/account/2fa/"
+# Recovery codes are what is left when these are lost; alone they are no second factor.
+SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 
 def make_groups(**_: Any) -> None:
@@ -23,13 +37,47 @@ def make_groups(**_: Any) -> None:
         Group.objects.get_or_create(name=role.value)
 
 
+def _factors(account: Any) -> "QuerySet[Authenticator]":
+    return Authenticator.objects.filter(user=account, type__in=SECOND_FACTORS)
+
+
+def holders(*roles: Role) -> "QuerySet[Account]":
+    """Everybody who holds one of the roles now; superusers, who hold all, are not listed."""
+    named = Account.objects.filter(is_active=True, groups__name__in=[role.value for role in roles])
+    if settings.REQUIRE_MFA:
+        named = named.filter(Exists(_factors(OuterRef("pk"))))
+    return named.distinct()
+
+
 def has_role(account: Account | AnonymousUser, *roles: Role) -> bool:
-    """Whether the person holds one of the roles. A superuser holds all."""
+    """Whether the person holds one of the roles now; one query. A superuser holds all."""
     if not account.is_authenticated or not account.is_active:
         return False
     if account.is_superuser:
-        return True
-    return account.groups.filter(name__in=[role.value for role in roles]).exists()
+        return not settings.REQUIRE_MFA or _factors(account.pk).exists()
+    given = account.groups.filter(name__in=[role.value for role in roles])
+    if settings.REQUIRE_MFA:
+        given = given.filter(Exists(_factors(account.pk)))
+    return given.exists()
+
+
+def lacks_second_factor(account: Account | AnonymousUser) -> bool:
+    """Whether the person was given a role that they do not hold yet, for want of a second factor."""
+    if not settings.REQUIRE_MFA or not account.is_authenticated or not account.is_active:
+        return False
+    given = account.is_superuser or account.groups.filter(name__in=list(Role)).exists()
+    return given and not _factors(account.pk).exists()
+
+
+def check_second_factor(account: Account | AnonymousUser) -> None:
+    """Raises Refusal SECOND_FACTOR_NEEDED."""
+    if lacks_second_factor(account):
+        raise Refusal(
+            Code.SECOND_FACTOR_NEEDED,
+            "Your role needs a second factor at sign-in, and you have set up none.",
+            "Set up an authenticator app or a passkey on your account page; then your role is there.",
+            url=SET_UP,
+        )
 
 
 def is_reviewer(account: Account | AnonymousUser) -> bool:
@@ -44,6 +92,10 @@ def is_auditor(account: Account | AnonymousUser) -> bool:
     return has_role(account, Role.AUDITOR, Role.MANAGER)
 
 
+def is_operator(account: Account | AnonymousUser) -> bool:
+    return has_role(account, Role.OPERATOR, Role.MANAGER)
+
+
 def request_reviewer(request: HttpRequest) -> bool:
     return is_reviewer(request.user)
 
@@ -54,3 +106,11 @@ def request_manager(request: HttpRequest) -> bool:
 
 def request_auditor(request: HttpRequest) -> bool:
     return is_auditor(request.user)
+
+
+def request_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)
+
+
+def request_operator(request: HttpRequest) -> bool:
+    return is_operator(request.user)

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.accounts.roles import Role
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.refusals import Code, Refusal
@@ -20,6 +22,30 @@ def save_affiliation(affiliation: Affiliation, *, actor: Account) -> Affiliation
     affiliation.save()
     record(Verb.AFFILIATION_CHANGED, actor, actor=actor, category=affiliation.category)
     return affiliation
+
+
+def check_roles(account: Account, *, actor: Account, wanted: set[str], is_active: bool) -> None:
+    """Before the roles of `account` become `wanted`, in the transaction of the change.
+
+    Raises Refusal NOT_ALLOWED (one's own), CONFLICT (nobody would be left to give roles).
+    """
+    # Two managers who take the role from each other at once wait here for one another.
+    Group.objects.select_for_update().get(name=Role.MANAGER.value)
+    before = set(account.groups.values_list("name", flat=True))
+    if account == actor and (wanted != before or not is_active):
+        raise Refusal(
+            Code.NOT_ALLOWED,
+            "Nobody changes their own roles, nor closes their own account here.",
+            "Ask another manager of this site.",
+        )
+    leaves = Role.MANAGER.value in before and not (is_active and Role.MANAGER.value in wanted)
+    others = Account.objects.filter(is_active=True, groups__name=Role.MANAGER.value)
+    if leaves and not others.exclude(pk=account.pk).exists():
+        raise Refusal(
+            Code.CONFLICT,
+            "This is the last manager: nobody would be left to give roles.",
+            "Make somebody else a manager first.",
+        )
 
 
 @transaction.atomic

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from portal.accounts.models import Scope
 from portal.accounts.permissions import HasScope
-from portal.accounts.roles import is_auditor
+from portal.accounts.roles import check_second_factor, is_auditor
 from portal.audit import verifying
 from portal.audit.exporting import export
 from portal.audit.models import Event
@@ -24,6 +24,7 @@ from portal.audit.models import Event
 
 class IsAuditor(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
+        check_second_factor(request.user)
         return is_auditor(request.user)
 
 

@@ -18,6 +18,8 @@ class Verb(models.TextChoices):
     ACCOUNT_ERASED = "account.erased"
     ERASURE_SCHEDULED = "erasure.scheduled"
     ERASURE_TAKEN_BACK = "erasure.taken_back"
+    SECOND_FACTOR_ADDED = "account.second_factor_added"
+    SECOND_FACTOR_REMOVED = "account.second_factor_removed"
     ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105
@@ -50,6 +52,8 @@ class Verb(models.TextChoices):
     APPLICATION_REMINDED = "application.reminded"
     OPINION_ASKED = "application.opinion_asked"
     OPINION_GIVEN = "application.opinion_given"
+    SECOND_LOOK_DRAWN = "application.second_look_drawn"
+    SECOND_LOOK_GIVEN = "second_look.given"
     BLOCK_CHANGED = "block.changed"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 

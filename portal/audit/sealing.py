@@ -30,6 +30,12 @@ def unsealed() -> "QuerySet[Event]":
     return Event.objects.filter(sealed=None)
 
 
+def waiting() -> tuple[int, datetime | None]:
+    """How many events the next seals take, and the time of the oldest; a search of the last hour alone."""
+    left = _waiting(last_seal(), late=True)
+    return left.count(), left.order_by("at").values_list("at", flat=True).first()
+
+
 def backdated() -> "QuerySet[Event]":
     """Events in no seal that say they are older than what may still come."""
     last = last_seal()

@@ -48,7 +48,9 @@ def open_as(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     errors: list[str] = []
 
     def open_page(email: str | None = None, **options: object) -> Page:
-        context = browser.new_context(base_url=site.url, accept_downloads=True, **options)  # type: ignore[arg-type]
+        context = browser.new_context(
+            **{"base_url": site.url, "accept_downloads": True, **options}  # type: ignore[arg-type]
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)

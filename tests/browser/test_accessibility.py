@@ -24,6 +24,8 @@ DESK = (
     "/admin/audit/event/",
     "/admin/webhooks/subscription/",
     "/admin/webhooks/subscription/add/",
+    "/admin/state/",
+    "/admin/access_requests/secondlook/",
 )
 
 

@@ -14,7 +14,7 @@ from portal.accounts.roles import Role, is_reviewer
 from portal.audit import services
 from portal.audit.models import Event, Verb
 from portal.mail.models import OutgoingMail
-from tests.people import signed_in, with_token
+from tests.people import person, signed_in, with_token
 
 PASSWORD = {"username": "rita@lab.test", "password": "a-password-for-tests"}
 
@@ -69,6 +69,30 @@ def test_giving_and_taking_a_role_is_an_event(manager: Account, mallory: Account
     assert Event.objects.filter(verb=Verb.ROLES_CHANGED).first().data["taken"] == ["Reviewers"]  # type: ignore[union-attr]
     mallory.refresh_from_db()
     assert not mallory.is_staff
+
+
+def test_nobody_changes_their_own_roles(manager: Account) -> None:
+    person("mo", Role.MANAGER)
+    both = [Group.objects.get(name=role).pk for role in (Role.MANAGER, Role.AUDITOR)]
+    assert change(signed_in(manager), manager, groups=both) == 200  # the form again, with why
+    assert change(signed_in(manager), manager, groups=both[:1], is_active=None) == 200
+    assert change(signed_in(manager), manager) == 200
+    manager.refresh_from_db()
+    assert manager.is_active
+    assert [group.name for group in manager.groups.all()] == ["Managers"]
+    assert not Event.objects.filter(verb=Verb.ROLES_CHANGED).exists()
+    assert change(signed_in(manager), manager, groups=both[:1], name="Mona New") == 302
+
+
+def test_the_last_manager_stays(manager: Account) -> None:
+    root = Account.objects.create_superuser("root@lab.test", "a-password", name="Root")
+    assert change(signed_in(root), manager) == 200
+    group = Group.objects.get(name=Role.MANAGER).pk
+    assert change(signed_in(root), manager, groups=[group], is_active=None) == 200
+    assert manager.groups.exists()
+    person("mo", Role.MANAGER)
+    assert change(signed_in(root), manager) == 302
+    assert not manager.groups.exists()
 
 
 def test_closing_an_account_is_an_event_and_shuts_every_door(

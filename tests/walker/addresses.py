@@ -18,7 +18,7 @@ from django.core.exceptions import FieldError
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access_requests.models import Application, Form, Renewal
+from access_requests.models import Application, Form, Renewal, SecondLook
 from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
@@ -44,6 +44,8 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"webhooks/subscription/<int:pk>", "webhook"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
+    (r"webauthn/keys/<int:pk>", "passkey"),
+    (r"secondlook/<int:pk>", "second look"),
     (r"events?/<int:(pk|id)>", "event"),
     (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
@@ -59,6 +61,7 @@ ANYBODYS: dict[str, type[Model]] = {
     "renewal": Renewal,
     "event": Event,
     "webhook": Subscription,
+    "second look": SecondLook,
 }
 # What the pages of the admin offer beside the table of the workflow.
 DESK_FORMS = ("note", "advise", "ask_again", "go_without")
@@ -66,6 +69,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "grant": tuple(map(str, GrantAction)),
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
+    "secondlook": ("look", "decline"),
     "licence": ("preview", "publish", "about"),
     "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }

@@ -12,6 +12,7 @@ from access_requests.models import (
     DecisionPolicy,
     ReasonTemplate,
     ReviewTarget,
+    SecondLook,
 )
 from access_requests.questions import DEFAULT_QUESTIONS
 from portal.accounts.models import Account, Affiliation
@@ -112,6 +113,27 @@ def wait_for_witnesses(world: World, owner: str, application: Application) -> No
     asked = application.witnesses.all()
     asked.update(asked_at=timezone.now() - timedelta(days=1))
     world.things[owner]["witness"] = list(asked.values_list("pk", flat=True))
+
+
+def second_look(world: World, owner: str, application: Application) -> None:
+    """At the approval, by somebody who had nothing to do with it; managers read why."""
+    review = application.reviews.get(outcome="approved")
+    name = (
+        "sam" if review.reviewer == world.people["rita"] else "rita" if owner != "rita" else "mona"
+    )
+    SecondLook.objects.create(
+        review=review,
+        application=application,
+        reviewer=world.people[name],
+        seen={
+            "answers": application.answers,
+            "affiliation": application.affiliation,
+            "releases": [],
+        },
+        outcome=SecondLook.Outcome.APPROVE,
+        reason=world.plant(owner, "reason of a second look", {name, "mona", "root"} - {owner}),
+        answered_at=timezone.now(),
+    )
 
 
 def keep(world: World, owner: str) -> None:

@@ -25,7 +25,7 @@ from tests.walker.marks import World
 from tests.walker.world import OWNERS
 
 # Who walks, in the order of the table's columns. bob does not: his things are foreign to all of them.
-WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "root")
+WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "root")
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
@@ -156,6 +156,11 @@ def full(world: World, who: str) -> dict[str, Any]:
     return {
         "reason": text,
         "message": text,
+        "answer": text,
+        "advice": "approve",
+        "outcome": "approve",
+        "conflict": text,
+        "reviewer": world.people["sam"].pk,
         "body": text,
         "text": text,
         "appeal": text,

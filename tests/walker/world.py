@@ -18,6 +18,7 @@ from portal.accounts.roles import Role, make_groups
 from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail.models import OutgoingMail
+from tests.passkeys import give_passkey
 from tests.people import person
 from tests.walker import around
 from tests.walker.marks import REVIEWERS, Secret, World
@@ -36,6 +37,7 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "sam": (Role.REVIEWER,),
     "mona": (Role.MANAGER,),
     "audrey": (Role.AUDITOR,),
+    "otto": (Role.OPERATOR,),
     "root": (),  # a superuser
     "carol": (),  # of everybody's lab
 }
@@ -141,6 +143,7 @@ def _apply(world: World, owner: str) -> None:
     for application, holder in zip(claimed, holders, strict=True):
         services.claim(application.pk, actor=world.people[holder])
     around.talk(world, owner, claimed[0], world.people[holders[0]])
+    around.second_look(world, owner, approved)
     grants = list(Grant.objects.filter(account=world.people[owner]).order_by("id"))
     services.suspend(
         grants[1].pk, actor=world.people["mona"], reason=world.plant(owner, "suspension", both)
@@ -224,3 +227,5 @@ def _second_factors(world: World) -> None:
         Authenticator.objects.create(
             user=world.people[owner], type=Authenticator.Type.TOTP, data={"secret": secret}
         )
+        name = world.plant(owner, "name of a passkey", {owner, "root"})
+        world.things[owner]["passkey"] = [give_passkey(world.people[owner], name).pk]
