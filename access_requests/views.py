@@ -317,6 +317,7 @@ def _application_page(
         "tag": words.TAGS[state],
         "next": words.NEXT[state],
         "is_own": role == Role.APPLICANT,
+        "by_rule": state == State.APPROVED and selectors.rule_behind(found) is not None,
         "may_withdraw": Action.WITHDRAW in may,
         "may_edit": Action.SAVE in may,
         "may_write": Action.WRITE in may and role == Role.APPLICANT,

@@ -19,5 +19,6 @@ app.conf.beat_schedule = {
     "seal-audit-log": {"task": "audit.seal", "schedule": 5.0, "options": {"expires": 30}},
     "seal-late-events": {"task": "audit.seal_late", "schedule": 60.0, "options": {"expires": 60}},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
+    "prepare-left-over": {"task": "access_requests.prepare_left_over", "schedule": 60.0},
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
 }

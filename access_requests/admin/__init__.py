@@ -7,8 +7,10 @@ from access_requests.admin import (
     forms,
     grants,
     licences,
+    lists,
     policy,
     renewals,
+    rules,
 )
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "forms",
     "grants",
     "licences",
+    "lists",
     "policy",
     "renewals",
+    "rules",
 ]

@@ -1,6 +1,7 @@
 """What a check is, and what checks share."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from django.utils import timezone
@@ -20,12 +21,21 @@ class Check:
     finding: str
     limits: str
     at: str
+    applications: list[int] = field(default_factory=list)  # others that the finding speaks of
 
 
-def check(key: str, label: str, source: str, result: str, finding: str, limits: str) -> Check:
-    return Check(
-        key, label, source, result, finding, limits, timezone.now().isoformat(timespec="seconds")
-    )
+def check(
+    key: str,
+    label: str,
+    source: str,
+    result: str,
+    finding: str,
+    limits: str,
+    applications: Iterable[int] = (),
+) -> Check:
+    """A check made now."""
+    at = timezone.now().isoformat(timespec="seconds")
+    return Check(key, label, source, result, finding, limits, at, list(applications))
 
 
 def mail_domain(address: str) -> str:

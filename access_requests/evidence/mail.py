@@ -1,60 +1,77 @@
-"""The mail's domain, held against the web page, the category and lists of providers."""
+"""The mail's domain, held against institutions, the web page, the category and lists of providers."""
 
+from access_requests.evidence import institutions, packaged
 from access_requests.evidence.base import Check, check, host, mail_domain, same_organisation
-from access_requests.models import Application
+from access_requests.models import Application, Institution
 from portal.accounts.models import Affiliation
 
-FREE_MAIL = frozenset(
-    [
-        "gmail.com",
-        "googlemail.com",
-        "outlook.com",
-        "hotmail.com",
-        "live.com",
-        "yahoo.com",
-        "icloud.com",
-        "me.com",
-        "aol.com",
-        "gmx.de",
-        "gmx.net",
-        "web.de",
-        "mail.com",
-        "mail.ru",
-        "yandex.ru",
-        "yandex.com",
-        "qq.com",
-        "163.com",
-        "126.com",
-        "proton.me",
-        "protonmail.com",
-        "tutanota.com",
-        "zoho.com",
-        "fastmail.com",
-    ]
-)
-DISPOSABLE_MAIL = frozenset(
-    [
-        "mailinator.com",
-        "guerrillamail.com",
-        "10minutemail.com",
-        "temp-mail.org",
-        "tempmail.com",
-        "yopmail.com",
-        "trashmail.com",
-        "sharklasers.com",
-        "dispostable.com",
-        "maildrop.cc",
-        "getnada.com",
-        "throwawaymail.com",
-    ]
-)
+Category = Affiliation.Category
+# What ROR calls an organisation: what bears a category out, and what speaks against it.
+BEARS_OUT: dict[str, frozenset[str]] = {
+    Category.ACADEMIA: frozenset({"education", "healthcare", "facility", "archive", "nonprofit"}),
+    Category.GOVERNMENT: frozenset({"government", "facility", "archive"}),
+    Category.CIVIL_SOCIETY: frozenset({"nonprofit", "archive"}),
+    Category.INDUSTRY: frozenset({"company"}),
+}
+AGAINST: dict[str, frozenset[str]] = {
+    Category.ACADEMIA: frozenset({"company"}),
+    Category.GOVERNMENT: frozenset({"company", "nonprofit"}),
+    Category.CIVIL_SOCIETY: frozenset({"company", "government"}),
+    Category.INDUSTRY: frozenset({"education", "government"}),
+}
+OF_LABEL = {str(one.label): one for one in Category}
+
+
+def research_domain(application: Application) -> Check:
+    """Whether the verified address is an institution's own."""
+    domain = mail_domain(application.applicant.email)
+    loaded = institutions.current_list()
+    found = institutions.of_domain(domain, loaded)
+    schools = [] if found else packaged.schools(domain)
+    if found:
+        result, finding = "supports", f"{domain} belongs to {_named(found)}."
+        if not _is_claimed(application, found):
+            result = "neutral"
+            finding += f" The application names {_institution(application)}."
+    elif schools:
+        result, finding = "supports", f"{domain} is a mail domain of {', '.join(schools[:3])}."
+    else:
+        result, finding = "neutral", f"No institution with the domain {domain} is on the lists."
+    ours = f"ROR: {loaded.described}" if loaded else "no ROR list is loaded"
+    return check(
+        "research_domain",
+        "Mail of a research institution",
+        f"{ours}; {packaged.swot_source()}",
+        result,
+        finding,
+        "Students, alumni, guests and staff of every kind have such addresses. Many institutions "
+        "are on no list, and some lend their domain.",
+    )
+
+
+def _named(found: list[Institution]) -> str:
+    return "; ".join(
+        f"{one.name} ({', '.join([*one.types, one.country]).strip(', ')}; ror.org/{one.ror})"
+        for one in found
+    )
+
+
+def _institution(application: Application) -> str:
+    return application.affiliation.get("institution", "") or "none"
+
+
+def _is_claimed(application: Application, found: list[Institution]) -> bool:
+    """Whether the institution that the person names may be one of those.
+
+    Only what the list knows under another identity speaks against it: many names are on no list.
+    """
+    by_name = institutions.of_name(_institution(application), institutions.current_list())
+    return not by_name or bool({one.ror for one in by_name} & {one.ror for one in found})
 
 
 def domain(application: Application) -> Check:
-    mail, page = (
-        mail_domain(application.applicant.email),
-        host(application.affiliation.get("web_page", "")),
-    )
+    mail = mail_domain(application.applicant.email)
+    page = host(application.affiliation.get("web_page", ""))
     if not page:
         result, finding = (
             "neutral",
@@ -74,48 +91,57 @@ def domain(application: Application) -> Check:
         result,
         finding,
         "Large institutions own many domains, and pages are often hosted elsewhere. A match "
-        "shows control of a "
-        "mailbox there, not a position.",
+        "shows control of a mailbox there, not a position.",
     )
 
 
 def category(application: Application) -> Check:
     mail = mail_domain(application.applicant.email)
-    category = application.affiliation.get("category", "")
-    free = mail in FREE_MAIL
-    institutional = category != Affiliation.Category.INDEPENDENT.label
-    if free and institutional:
-        result, finding = (
-            "attention",
-            f"{category}, yet the mail comes from {mail}, where anybody can have an address.",
-        )
-    elif free:
-        result, finding = "neutral", f"{category}, with a free mail address, as one expects."
-    else:
-        result, finding = (
-            "neutral",
-            f"{category}; {mail} is not on our list of free mail providers.",
-        )
+    loaded = institutions.current_list()
+    result, finding = _category(application, mail, institutions.of_domain(mail, loaded))
+    ours = f", and the types in ROR: {loaded.described}" if loaded else "; no ROR list is loaded"
     return check(
         "category",
         "Category and mail",
-        "a short list of free mail providers",
+        f"free mail providers in {packaged.swot_source()}{ours}",
         result,
         finding,
-        "Many researchers prefer a private address, and some institutions give out none.",
+        "Many researchers prefer a private address, and some institutions give out none. ROR "
+        "knows a few broad types; a company's laboratory may do public research.",
     )
+
+
+def _category(application: Application, mail: str, found: list[Institution]) -> tuple[str, str]:
+    label = application.affiliation.get("category", "")
+    known = OF_LABEL.get(label)
+    types = {kind for one in found for kind in one.types}
+    if known is not None and found and known in BEARS_OUT:
+        told = f"{label}; ROR has {mail} as {', '.join(sorted(types)) or 'of no type'}"
+        if types & BEARS_OUT[known]:
+            return "supports", f"{told}."
+        if types & AGAINST[known]:
+            return "attention", f"{told}, which is not what one expects."
+        return "neutral", f"{told}."
+    if packaged.is_free(mail):
+        if known != Category.INDEPENDENT:
+            return (
+                "attention",
+                f"{label}, yet the mail comes from {mail}, where anybody can have an address.",
+            )
+        return "neutral", f"{label}, with a free mail address, as one expects."
+    return "neutral", f"{label}; {mail} is not on the list of free mail providers."
 
 
 def disposable(application: Application) -> Check:
     mail = mail_domain(application.applicant.email)
-    known = mail in DISPOSABLE_MAIL
+    known = packaged.is_disposable(mail)
     return check(
         "disposable",
         "Throw-away address",
-        "a short list of throw-away mail providers",
+        packaged.disposable_source(),
         "attention" if known else "neutral",
         f"{mail} gives out addresses that are thrown away."
         if known
         else f"{mail} is not on the list.",
-        "The list is short; new providers appear every week.",
+        "New providers appear every week, and a list is as old as its date.",
     )

@@ -1,5 +1,9 @@
 """This site's own records: what it knows of the person, the institution, the lab."""
 
+from collections import Counter
+
+from django.db.models import Count, QuerySet
+
 from access_requests.evidence.base import Check, check, mail_domain
 from access_requests.models import Application, Grant, State
 
@@ -31,17 +35,12 @@ def history(application: Application) -> Check:
 
 def institution(application: Application) -> Check:
     name = application.affiliation.get("institution", "")
-    same = (
-        Application.objects.exclude(submitted_at=None)
-        .exclude(applicant=application.applicant)
-        .filter(affiliation__institution__iexact=name)
-    )
-    states = list(same.values_list("state", flat=True)) if name else []
+    counts = _of_institution(application)
+    found, approved, refused = counts.total(), counts[State.APPROVED], counts[State.REFUSED]
     finding = (
-        f"{len(states)} applications of others from {name}: {states.count(State.APPROVED)} "
-        "approved, "
-        f"{states.count(State.REFUSED)} refused."
-        if states
+        f"{found} application{'' if found == 1 else 's'} of others from "
+        f"{name or 'the same institution'}: {approved} approved, {refused} refused."
+        if found
         else f"Nobody else applied from {name or 'an institution of no name'}."
     )
     return check(
@@ -50,9 +49,32 @@ def institution(application: Application) -> Check:
         "this site's own records",
         "neutral",
         finding,
-        "Names are compared as they were typed: other spellings are not found, and the same "
-        "name may be another place.",
+        "Places are the same by their ROR id, where one was found, or by their names without "
+        "accents and in any order of words: other spellings are not found, and the same name may "
+        "be another place.",
     )
+
+
+def _of_institution(application: Application) -> Counter[str]:
+    """The applications of others from there, by state; each is counted by one of two indices."""
+    others = Application.objects.exclude(applicant=application.applicant_id).order_by()
+    counts: Counter[str] = Counter()
+    if application.institution_key:
+        named = others.filter(institution_key=application.institution_key)
+        counts.update(_by_state(named))
+    if application.ror:
+        counts.update(
+            _by_state(
+                others.filter(ror=application.ror).exclude(
+                    institution_key=application.institution_key
+                )
+            )
+        )
+    return counts
+
+
+def _by_state(found: "QuerySet[Application]") -> dict[str, int]:
+    return dict(found.values_list("state").annotate(number=Count("pk")))
 
 
 def coapplicants(application: Application) -> Check:

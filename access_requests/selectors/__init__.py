@@ -61,8 +61,17 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.rules import (
+    LOOK_BACK,
+    evidence_misses,
+    preview,
+    rule_behind,
+    rules_for,
+    why_no_rule,
+)
 
 __all__ = [
+    "LOOK_BACK",
     "SMALL_GROUP",
     "TABS",
     "Age",
@@ -88,6 +97,7 @@ __all__ = [
     "colleagues",
     "current_form",
     "endorsements",
+    "evidence_misses",
     "fairness_of",
     "grant_for",
     "grants_from",
@@ -104,6 +114,7 @@ __all__ = [
     "own_grant",
     "places",
     "places_of",
+    "preview",
     "queue_position",
     "reasons_for",
     "refused_last",
@@ -111,6 +122,8 @@ __all__ = [
     "renewals",
     "review_queue",
     "role_in",
+    "rule_behind",
+    "rules_for",
     "running_block",
     "second_decider",
     "standing_of",
@@ -121,4 +134,5 @@ __all__ = [
     "usable_grants",
     "visible_grant",
     "why_barred",
+    "why_no_rule",
 ]

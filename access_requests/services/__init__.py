@@ -37,14 +37,24 @@ from access_requests.services.keeping import (
     remind_holders,
 )
 from access_requests.services.licences import describe_licence, publish_version
+from access_requests.services.lists import load_list
+from access_requests.services.preparing import (
+    index_again,
+    look_up_orcid,
+    prepare_left_over,
+    prepare_review,
+    to_index,
+)
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.rules import apply_rules, write_rule
 
 __all__ = [
     "accept_licence",
     "admit",
     "advise",
     "appeal",
+    "apply_rules",
     "approve_renewal",
     "ask",
     "ask_renewal",
@@ -61,12 +71,17 @@ __all__ = [
     "describe_licence",
     "detach",
     "expire_grants",
+    "index_again",
     "invite",
     "invite_again",
     "invited",
     "join",
+    "load_list",
+    "look_up_orcid",
     "make_form",
     "note",
+    "prepare_left_over",
+    "prepare_review",
     "publish_version",
     "recuse",
     "refuse_renewal",
@@ -82,7 +97,9 @@ __all__ = [
     "start",
     "submit",
     "suspend",
+    "to_index",
     "unknown_action",
     "withdraw",
     "write",
+    "write_rule",
 ]

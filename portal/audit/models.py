@@ -43,6 +43,8 @@ class Verb(models.TextChoices):
     OPINION_ASKED = "application.opinion_asked"
     OPINION_GIVEN = "application.opinion_given"
     BLOCK_CHANGED = "block.changed"
+    RULE_CHANGED = "rule.changed"  # an automatic rule: written, put in force, stopped
+    EVIDENCE_LIST_LOADED = "evidence_list.loaded"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 
     MEMBER_INVITED = "member.invited"
