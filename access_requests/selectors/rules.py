@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, prefetch_related_objects
 
 from access_requests.models import Application, AutomaticRule, Grant, Review, State, Tier
 from access_requests.selectors.policy import approvals_needed, checklist, running_block
@@ -123,6 +123,7 @@ def preview(rule: AutomaticRule) -> Preview:
         .prefetch_related("releases", Prefetch("reviews", with_evidence, to_attr="with_evidence"))
         .order_by("-decided_at", "-id")[:LOOK_BACK]
     )
+    prefetch_related_objects([rule], "releases")
     looked, too_old = [], 0
     for application in decided:
         if not _covers(rule, {release.pk for release in application.releases.all()}):
