@@ -8,6 +8,7 @@ from access_requests.evidence.base import Check, check
 from access_requests.models import AnswerBand, Application
 from access_requests.questions import Question, asked
 from access_requests.selectors.applications import answers_on_the_table
+from access_requests.workflow import EDITABLE_STATES
 
 ALIKE = 0.6  # the share of common shingles from which a reviewer should look
 CANDIDATES = 500  # rows of the index that are read at most
@@ -47,7 +48,9 @@ def fingerprint(application: Application) -> list[AnswerBand]:
 
 
 def _texts(application: Application) -> list[tuple[Question, str]]:
-    answers = answers_on_the_table(application).answers
+    answers = application.answers
+    if application.state in EDITABLE_STATES:  # never what the applicant is still typing
+        answers = dict(answers_on_the_table(application).answers)
     return [
         (question, answers[question["key"]])
         for question in asked(application.form.questions)

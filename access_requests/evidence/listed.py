@@ -11,7 +11,7 @@ from access_requests.models import Application, EvidenceList, ListedEntry, Liste
 from access_requests.names import name_key, name_words
 
 CLOSE = 88  # of 100: from here on a name counts as close; a letter or two in a full name
-CANDIDATES = 5000  # names that are compared at most
+CANDIDATES = 3000  # names that are compared at most
 SHOWN = 3
 Kind = ListedEntry.Kind
 
@@ -83,8 +83,8 @@ def closest(name: str, kind: str, loaded: EvidenceList) -> list[tuple[ListedEntr
     names = ListedName.objects.filter(evidence_list=loaded, entry__kind=kind)
     same = names.filter(key=key).values_list("entry_id", "key")
     near = ListedPair.objects.filter(
-        evidence_list=loaded, pair__in=pairs_of(name), name__entry__kind=kind
-    ).values_list("name__entry_id", "name__key")[:CANDIDATES]
+        evidence_list=loaded, kind=kind, pair__in=pairs_of(name)
+    ).values_list("entry_id", "key")[:CANDIDATES]
     scores: dict[int, int] = {}
     for entry, other in {*same[:SHOWN], *near}:
         score = likeness_of(key, other)

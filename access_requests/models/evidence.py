@@ -56,7 +56,9 @@ class EvidenceList(models.Model):
 class Institution(models.Model):
     """An organisation of the list of research institutions (the ROR dump)."""
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="institutions")
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="institutions", db_index=False
+    )
     ror = models.CharField("ROR id", max_length=20)
     name = models.CharField(max_length=300)
     types = models.JSONField(default=list, help_text="As ROR has them: education, company, …")
@@ -72,13 +74,15 @@ class Institution(models.Model):
 class InstitutionDomain(models.Model):
     """A mail domain of an institution: one that ROR names, or the host of its web site."""
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="+")
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="+", db_index=False
+    )
     institution = models.ForeignKey(Institution, models.CASCADE, related_name="domains")
     domain = models.CharField(max_length=253)
     is_named = models.BooleanField(help_text="Named as a mail domain; else its web site's host.")
 
     class Meta:
-        indexes = [models.Index(fields=["domain"], name="institution_domain")]
+        indexes = [models.Index(fields=["evidence_list", "domain"], name="institution_domain")]
 
     def __str__(self) -> str:
         return self.domain
@@ -87,12 +91,14 @@ class InstitutionDomain(models.Model):
 class InstitutionName(models.Model):
     """A name of an institution, in the form in which names are compared."""
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="+")
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="+", db_index=False
+    )
     institution = models.ForeignKey(Institution, models.CASCADE, related_name="names")
     key = models.CharField(max_length=200)
 
     class Meta:
-        indexes = [models.Index(fields=["key"], name="institution_name")]
+        indexes = [models.Index(fields=["evidence_list", "key"], name="institution_name")]
 
     def __str__(self) -> str:
         return self.key
@@ -106,7 +112,9 @@ class ListedEntry(models.Model):
         ORGANISATION = "organisation", "Organisation"
         COUNTRY = "country", "Country"
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="entries")
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="entries", db_index=False
+    )
     kind = models.CharField(max_length=12, choices=Kind)
     name = models.CharField(max_length=300)
     aliases = models.JSONField(default=list)
@@ -115,7 +123,7 @@ class ListedEntry(models.Model):
     note = models.CharField(max_length=300, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["kind", "country"], name="listed_country")]
+        indexes = [models.Index(fields=["evidence_list", "kind", "country"], name="listed_country")]
 
     def __str__(self) -> str:
         return self.name
@@ -124,26 +132,35 @@ class ListedEntry(models.Model):
 class ListedName(models.Model):
     """A name or alias of an entry, in the form in which names are compared."""
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="+")
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="+", db_index=False
+    )
     entry = models.ForeignKey(ListedEntry, models.CASCADE, related_name="names")
     key = models.CharField(max_length=200)
 
     class Meta:
-        indexes = [models.Index(fields=["key"], name="listed_name")]
+        indexes = [models.Index(fields=["evidence_list", "key"], name="listed_name")]
 
     def __str__(self) -> str:
         return self.key
 
 
 class ListedPair(models.Model):
-    """How two words of a listed name begin: what a name that is spelt a little otherwise shares."""
+    """How two words of a listed name begin: what a name that is spelt a little otherwise shares.
 
-    evidence_list = models.ForeignKey(EvidenceList, models.CASCADE, related_name="+")
-    name = models.ForeignKey(ListedName, models.CASCADE, related_name="pairs")
+    Kind and key of the name stand here too, so that one index answers without a join.
+    """
+
+    evidence_list = models.ForeignKey(
+        EvidenceList, models.CASCADE, related_name="+", db_index=False
+    )
+    entry = models.ForeignKey(ListedEntry, models.CASCADE, related_name="pairs")
+    kind = models.CharField(max_length=12, choices=ListedEntry.Kind)
     pair = models.CharField(max_length=5)
+    key = models.CharField(max_length=200)
 
     class Meta:
-        indexes = [models.Index(fields=["pair"], name="listed_pair")]
+        indexes = [models.Index(fields=["evidence_list", "kind", "pair"], name="listed_pair")]
 
     def __str__(self) -> str:
         return self.pair

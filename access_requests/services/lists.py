@@ -211,10 +211,10 @@ def _keep_listed(made: EvidenceList, batch: list[Listed]) -> None:
         for name in one.names
         if one.kind != ListedEntry.Kind.COUNTRY and name_key(name)
     ]
-    names = ListedName.objects.bulk_create([row for row, _ in named])
+    ListedName.objects.bulk_create([row for row, _ in named])
     ListedPair.objects.bulk_create(
-        ListedPair(evidence_list=made, name=row, pair=pair)
-        for row, (_, name) in zip(names, named, strict=True)
+        ListedPair(evidence_list=made, entry=row.entry, kind=row.entry.kind, pair=pair, key=row.key)
+        for row, name in named
         for pair in pairs_of(name)
     )
 

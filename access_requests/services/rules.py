@@ -34,7 +34,7 @@ def write_rule(
     act_of_manager(actor)
     chosen, keys = list(releases), list(conditions)
     _check_sound(family, chosen, keys)
-    if AutomaticRule.objects.filter(name=name.strip()).exclude(pk=rule_id).exists():
+    if AutomaticRule.objects.filter(name=name.strip()).exclude(pk=rule_id or 0).exists():
         text = "Another rule has this name."
         raise Refusal(Code.INVALID, text, "Choose another name.", fields={"name": [text]})
     if rule_id is None:
