@@ -48,7 +48,7 @@ class EvidenceList(models.Model):
     @property
     def described(self) -> str:
         """How a finding names it: what it is, of when, and how long it has been here."""
-        version = f" {self.version}" if self.version else ""
+        version = f" {self.version}" if self.version not in self.file_name else ""
         dated = f" of {self.dated:%-d %B %Y}" if self.dated else ", of no date"
         return f"{self.file_name}{version}{dated}, loaded on {self.loaded_at:%-d %B %Y}"
 
