@@ -18,7 +18,7 @@ from django.core.exceptions import FieldError
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access_requests.models import Application, Form, Renewal
+from access_requests.models import Application, AutomaticRule, EvidenceList, Form, Renewal
 from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
@@ -39,6 +39,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"licence/<int:pk>", "licence"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
+    (r"automaticrule/<int:pk>", "rule"),
     (r"events?/<int:(pk|id)>", "event"),
     (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
@@ -59,6 +60,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "grant": tuple(map(str, GrantAction)),
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
+    "automaticrule": ("save",),
     "licence": ("preview", "publish", "about"),
 }
 # How a row of the admin belongs to a person.
@@ -89,7 +91,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<app_label>|<url>|admin/catalog/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<app_label>|<url>|admin/catalog/|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<path",
             self.path,
         )
 
@@ -133,6 +135,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return world.things[owner]["application"][1:2]
         if found[2] == "coapplicant":  # who joined; the desk does not know the invited
             return world.things[owner]["place"][-1:]
+        if found[2] == "automaticrule":  # its account is its own, and nobody else's
+            return _of_kind("rule", world, owner)
         return _rows(apps.get_model(found[1], found[2]), account)
     match name:
         case "content_type_id":
@@ -145,6 +149,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["nothing/here"]
         case "action":
             return _actions(path)
+        case "kind" if "/evidencelist/" in path:
+            return list(EvidenceList.Kind.values)
         case "kind":
             return ["jsonl", "csv"]
         case "uidb36":
@@ -181,6 +187,8 @@ def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
         return [release.slug for release in world.releases["llama"]]
     if kind == "family":
         return list(FAMILIES[:1])
+    if kind == "rule":
+        return list(AutomaticRule.objects.values_list("pk", flat=True))
     if kind == "question":
         return ["paper"]
     if kind in ANYBODYS:

@@ -1,5 +1,6 @@
 """What lies around the applications of the walk's world: files, talk, notes, the lab, renewals."""
 
+import io
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -97,4 +98,22 @@ def policies(world: World) -> None:
     ReasonTemplate.objects.create(family=family, title="Scope", text="Outside the licence.")
     services.block(
         actor=world.people["mona"], family=family, account=world.people["bob"], reason="Spam."
+    )
+    evidence(world, family)
+
+
+def evidence(world: World, family: Family) -> None:
+    """A list of each kind, and a rule. Reviewers read a rule's name where it decided."""
+    mona = world.people["mona"]
+    listed = io.BytesIO(b"kind,name\ncountry,KP\n")
+    services.load_list("listed", listed, actor=mona, file_name="listed.csv")
+    services.write_rule(
+        None,
+        actor=mona,
+        family=family,
+        releases=[],
+        name=world.plant("mona", "rule", set(REVIEWERS)),
+        conditions=["research_domain"],
+        grant_days=30,
+        is_active=False,
     )
