@@ -3,10 +3,11 @@
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
-from access_requests import evidence, services
-from access_requests.models import Application, EvidenceList
+from access_requests import evidence, services, tasks
+from access_requests.models import Application, AutomaticRule, EvidenceList
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from tests.access_requests.people import ANSWERS, applicant
@@ -121,3 +122,14 @@ def applied(account: Account, release: Release, **answers: str) -> Application:
 
 def found(application: Application, key: str) -> evidence.Check:
     return next(check for check in evidence.gather(application) if check.key == key)
+
+
+GOOD = "bob@ox.ac.uk"  # on the public list of academic domains
+MakeRule = Callable[..., AutomaticRule]
+
+
+def asked(application: Application) -> Application:
+    """After its submission a task asks the rules."""
+    tasks.prepare_review(application.pk)
+    application.refresh_from_db()
+    return application
