@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from access_requests import evidence, likeness, services
 from access_requests.evidence import answers
@@ -141,3 +143,22 @@ def test_shingles_leave_out_marks_and_short_texts() -> None:
     assert likeness.bands(frozenset()) == []
     assert likeness.alike(frozenset(), frozenset({1})) == 0
     assert ANSWERS["intended_use"] not in PLAN
+
+
+def test_the_evidence_costs_the_same_number_of_queries_among_few_and_many(
+    release: Release, alice: Account
+) -> None:
+    application = applied(alice, release, research_purpose=PLAN)
+    applied(by("p0@lab.test"), release, research_purpose=PLAN)
+
+    def cost() -> int:
+        fresh = Application.objects.select_related("applicant", "form").get(pk=application.pk)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(evidence.alike(fresh)) > 0
+            evidence.gather(fresh)
+        return len(queries)
+
+    before = cost()
+    for at in range(1, 4):
+        applied(by(f"p{at}@lab.test"), release, research_purpose=PLAN)
+    assert cost() == before <= 25
