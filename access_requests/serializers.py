@@ -6,7 +6,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access_requests import evidence, selectors, words
-from access_requests.evidence_witnesses import readable
 from access_requests.models import (
     Application,
     Grant,
@@ -212,7 +211,7 @@ class _Desk:
         self.claimed_by = application.claimed_by
         self.claimed_at = application.claimed_at
         self.decided_by = application.decided_by
-        self.evidence = readable(evidence.snapshot(application), role)
+        self.evidence = evidence.readable(evidence.snapshot(application), role)
         notes = application.notes.select_related("author")
         asked = application.opinions.select_related("asked_by", "reviewer")
         self.notes = list(notes) if inside else []

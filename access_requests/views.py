@@ -322,6 +322,7 @@ def _application_page(
         "waits_for": selectors.waits_for(found, vouching) if role == Role.APPLICANT else "",
         "to_name": [one.label for one in vouching if one.needs_naming],
         "is_own": role == Role.APPLICANT,
+        "by_rule": state == State.APPROVED and selectors.rule_behind(found) is not None,
         "may_withdraw": Action.WITHDRAW in may,
         "may_edit": Action.SAVE in may,
         "may_write": Action.WRITE in may and role == Role.APPLICANT,

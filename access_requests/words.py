@@ -89,6 +89,8 @@ DONE: Mapping[str, str] = {
     Verb.SECOND_LOOK_DRAWN: "Lot drawn for a second look",
     Verb.SECOND_LOOK_GIVEN: "Second look given",
     Verb.BLOCK_CHANGED: "Block list changed",
+    Verb.RULE_CHANGED: "Automatic rule changed",
+    Verb.EVIDENCE_LIST_LOADED: "Evidence list loaded",
     Verb.APPLICATION_DENIED: "Tried what is not allowed",
     Verb.MEMBER_INVITED: "Co-applicant invited",
     Verb.MEMBER_JOINED: "Co-applicant joined",
@@ -205,6 +207,8 @@ def timeline(application: Application) -> list[Line]:
         text = LINES.get(event.verb)
         if event.verb == Verb.APPLICATION_SUBMITTED and event.data.get("again"):
             text = "You corrected it and submitted again."
+        if event.verb == Verb.APPLICATION_APPROVED and "rule" in event.data:
+            text = "An automatic rule approved it for the sandbox."
         if event.verb == Verb.APPLICATION_WITHDRAWN and event.data.get("was") in APPEAL_STATES:
             text = "You withdrew the appeal; the refusal stands."
         if text and "{kind}" in text:

@@ -40,6 +40,7 @@ class Action(StrEnum):
     APPEAL = "appeal"  # against a refusal, once
     WRITE = "write"  # a message to the other side
     ASSIGN = "assign"  # the claim to a named reviewer
+    APPROVE_BY_RULE = "approve_by_rule"  # an automatic rule, for the sandbox
     ASK = "ask"  # a colleague for a review or a second decision
     RECUSE = "recuse"  # for a conflict of interest
 
@@ -52,6 +53,7 @@ class Role(StrEnum):
     REVIEWER = "reviewer"  # another reviewer
     MANAGER = "manager"  # another manager
     BARRED = "barred"  # a reviewer with a conflict of interest, or where another has to decide
+    RULE = "rule"  # the account of an automatic rule, with which nobody signs in
     STRANGER = "stranger"
 
 
@@ -73,6 +75,7 @@ CLAIMANT_OR_MANAGER = frozenset({Role.CLAIMANT, Role.MANAGER})
 ANY_REVIEWER = frozenset({Role.REVIEWER, Role.MANAGER})
 THE_DESK = ANY_REVIEWER | CLAIMANT
 MANAGER = frozenset({Role.MANAGER})
+RULE = frozenset({Role.RULE})
 
 TRANSITIONS: Mapping[tuple[State, Action], Transition] = {
     (State.DRAFT, Action.SAVE): Transition(State.DRAFT, APPLICANT),
@@ -85,6 +88,7 @@ TRANSITIONS: Mapping[tuple[State, Action], Transition] = {
     (State.IN_REVIEW, Action.RETURN): Transition(State.RETURNED, CLAIMANT),
     (State.IN_REVIEW, Action.APPROVE): Transition(State.APPROVED, CLAIMANT),
     (State.IN_REVIEW, Action.REFUSE): Transition(State.REFUSED, CLAIMANT),
+    (State.SUBMITTED, Action.APPROVE_BY_RULE): Transition(State.APPROVED, RULE),
     (State.RETURNED, Action.SAVE): Transition(State.RETURNED, APPLICANT),
     # The reviewer who asked for the correction keeps the case, unless it was given back meanwhile.
     (State.RETURNED, Action.SUBMIT): Transition(State.IN_REVIEW, APPLICANT, State.SUBMITTED),

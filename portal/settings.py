@@ -224,6 +224,11 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 
+# The public ORCID API, for looking up the iD of who applied; empty: nothing is looked up anywhere.
+ORCID_API = env.str("WEIGHBRIDGE_ORCID_API", "").rstrip("/")
+if ORCID_API and urlsplit(ORCID_API).scheme not in ("http", "https"):
+    raise ImproperlyConfigured("WEIGHBRIDGE_ORCID_API must look like https://pub.orcid.org/v3.0")
+
 # ---- Mail ----------------------------------------------------------------------------------------
 MAIL_DIR = HOME / "mail"
 if mail_url := env.str("EMAIL_URL", ""):

@@ -118,6 +118,18 @@ UNFOLD: dict[str, Any] = {
                         "manager",
                     ),
                     _link(
+                        "Automatic rules",
+                        "bolt",
+                        "admin:access_requests_automaticrule_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Evidence lists",
+                        "fact_check",
+                        "admin:access_requests_evidencelist_changelist",
+                        "manager",
+                    ),
+                    _link(
                         "Block list", "block", "admin:access_requests_block_changelist", "manager"
                     ),
                 ],

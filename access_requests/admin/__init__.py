@@ -7,8 +7,10 @@ from access_requests.admin import (
     forms,
     grants,
     licences,
+    lists,
     policy,
     renewals,
+    rules,
     second_looks,
 )
 
@@ -19,7 +21,9 @@ __all__ = [
     "forms",
     "grants",
     "licences",
+    "lists",
     "policy",
     "renewals",
+    "rules",
     "second_looks",
 ]

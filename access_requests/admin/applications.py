@@ -24,7 +24,6 @@ from access_requests.admin.filters import (
     StateFilter,
     TabFilter,
 )
-from access_requests.evidence_witnesses import readable
 from access_requests.models import Application, SavedFilter, State
 from access_requests.selectors.witnesses import AWAITED_IN
 from access_requests.workflow import THE_DESK, Action, Role, actions_for
@@ -48,6 +47,7 @@ TOLD = {
     "advise": "Your advice is kept; who asked for it is told by mail.",
 }
 ENDORSED = "Approved by you. A second person has to approve before any grant opens."
+GROUPS = {"attention": "Look closer", "supports": "Supports", "neutral": "Says nothing either way"}
 FORMS: dict[str, Callable[[Application, Any], forms.Form]] = {
     Action.RETURN: lambda _, data: fill_in.ReturnForm(data),
     Action.WRITE: lambda _, data: fill_in.MessageForm(data),
@@ -281,7 +281,12 @@ class ApplicationAdmin(Desk):
             "answers": words.answered(obj, shown.answers, shown.before),
             "corrected": shown.before is not None,
             # Reviewers apply too; then they see no more of their case than other applicants do.
-            "evidence": readable(_kept_evidence(obj) or evidence.snapshot(obj), role),
+            "evidence": _grouped(
+                evidence.readable(_kept_evidence(obj) or evidence.snapshot(obj), role)
+            ),
+            "alike": evidence.alike(obj) if role in THE_DESK else [],
+            "rule": selectors.rule_behind(obj),
+            "may_see_rule": is_manager(person),
             "evidence_is_kept": bool(_kept_evidence(obj)),
             "events": [] if is_own else words.events(obj),
             "thread": obj.messages.select_related("author"),
@@ -326,7 +331,29 @@ def _inside(person: Account, application: Application) -> dict[str, Any]:
     }
 
 
-def _kept_evidence(application: Application) -> list[dict[str, str]]:
+def _grouped(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a reviewer should look at first, first; in each group the order of the checks."""
+    groups = []
+    for result, title in GROUPS.items():
+        found = [
+            {**check, "links": [_link(pk) for pk in check.get("applications", [])]}
+            for check in checks
+            if check["result"] == result
+        ]
+        if found:
+            groups.append({"result": result, "title": title, "checks": found})
+    return groups
+
+
+def _link(pk: int) -> dict[str, str]:
+    """To another application that a finding speaks of."""
+    return {
+        "url": reverse("admin:access_requests_application_change", args=[pk]),
+        "reference": Application(pk=pk).reference,
+    }
+
+
+def _kept_evidence(application: Application) -> list[dict[str, Any]]:
     """What was on screen at the decision, once there is one."""
     if application.decided_at is None:
         return []

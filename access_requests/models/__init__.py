@@ -6,6 +6,17 @@ from access_requests.models.application import (
 )
 from access_requests.models.attachment import Attachment
 from access_requests.models.desk import Note, Opinion, Recusal
+from access_requests.models.evidence import (
+    AnswerBand,
+    EvidenceList,
+    Institution,
+    InstitutionDomain,
+    InstitutionName,
+    ListedEntry,
+    ListedName,
+    ListedPair,
+    OrcidRecord,
+)
 from access_requests.models.form import Form
 from access_requests.models.grant import Grant, Tier
 from access_requests.models.keeping import CloseOut, Reminder, Renewal
@@ -19,6 +30,7 @@ from access_requests.models.policy import (
     ReviewTarget,
     SavedFilter,
 )
+from access_requests.models.rule import AutomaticRule
 from access_requests.models.second_look import SecondLook
 from access_requests.models.witness import Waiver, Witness
 from access_requests.workflow import OPEN_STATES, QUEUE_STATES, State
@@ -27,19 +39,29 @@ __all__ = [
     "DEFAULT_TARGET_DAYS",
     "OPEN_STATES",
     "QUEUE_STATES",
+    "AnswerBand",
     "Application",
     "Attachment",
+    "AutomaticRule",
     "Block",
     "BlockedAddress",
     "CloseOut",
     "CoApplicant",
     "DecisionPolicy",
+    "EvidenceList",
     "Form",
     "Grant",
+    "Institution",
+    "InstitutionDomain",
+    "InstitutionName",
     "LicenceAcceptance",
+    "ListedEntry",
+    "ListedName",
+    "ListedPair",
     "Message",
     "Note",
     "Opinion",
+    "OrcidRecord",
     "ReasonTemplate",
     "Recusal",
     "Reminder",

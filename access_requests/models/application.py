@@ -51,6 +51,19 @@ class Application(models.Model):
     affiliation = models.JSONField(
         default=dict, help_text="The affiliation as it was when submitted."
     )
+    institution_key = models.CharField(
+        max_length=200, blank=True, help_text="The institution's name as names are compared."
+    )
+    ror = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="The ROR id of the institution, by its mail domain or name, when submitted.",
+    )
+    prepared_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the evidence that takes time was looked up and the rules were asked.",
+    )
     acceptance = models.ForeignKey(
         LicenceAcceptance, models.PROTECT, null=True, blank=True, related_name="applications"
     )
@@ -92,7 +105,18 @@ class Application(models.Model):
                 name="one_open_application_per_family",
             )
         ]
-        indexes = [models.Index(fields=["state", "submitted_at"], name="application_queue")]
+        indexes = [
+            models.Index(fields=["state", "submitted_at"], name="application_queue"),
+            models.Index(
+                fields=["institution_key", "state", "applicant"], name="application_institution"
+            ),
+            models.Index(fields=["ror", "state", "applicant"], name="application_ror"),
+            models.Index(
+                fields=["submitted_at"],
+                condition=models.Q(prepared_at=None),
+                name="application_unprepared",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reference} {self.family.name}"

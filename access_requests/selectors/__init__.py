@@ -74,6 +74,14 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.rules import (
+    LOOK_BACK,
+    evidence_misses,
+    preview,
+    rule_behind,
+    rules_for,
+    why_no_rule,
+)
 from access_requests.selectors.second_looks import (
     blind_to,
     check_not_blind,
@@ -100,6 +108,7 @@ from access_requests.selectors.witnesses import (
 )
 
 __all__ = [
+    "LOOK_BACK",
     "SMALL_GROUP",
     "TABS",
     "AccessRequest",
@@ -135,6 +144,7 @@ __all__ = [
     "current_form",
     "described_question",
     "endorsements",
+    "evidence_misses",
     "fairness_of",
     "grant_for",
     "grants_from",
@@ -163,6 +173,7 @@ __all__ = [
     "people_named",
     "places",
     "places_of",
+    "preview",
     "queue_length",
     "queue_position",
     "reading_of",
@@ -174,6 +185,8 @@ __all__ = [
     "returned_application",
     "review_queue",
     "role_in",
+    "rule_behind",
+    "rules_for",
     "running_block",
     "second_decider",
     "second_look_percent",
@@ -191,4 +204,5 @@ __all__ = [
     "waiting_application",
     "waits_for",
     "why_barred",
+    "why_no_rule",
 ]

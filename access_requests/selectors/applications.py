@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
 
-from access_requests.models import Application, Attachment, Form, Message
+from access_requests.models import Application, Attachment, AutomaticRule, Form, Message
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
@@ -24,6 +24,8 @@ def role_in(account: Account, application: Application) -> Role:
     """What the person is to this application. An applicant is never its reviewer."""
     if application.applicant_id == account.pk:
         return Role.APPLICANT
+    if not account.is_active and AutomaticRule.objects.filter(account=account).exists():
+        return Role.RULE
     if application.submitted_at is None or not roles.is_reviewer(account):
         return Role.STRANGER
     if is_in(account, application):  # a co-applicant reviews it no more than the applicant does

@@ -45,8 +45,17 @@ from access_requests.services.keeping import (
     remind_holders,
 )
 from access_requests.services.licences import describe_licence, publish_version
+from access_requests.services.lists import load_list
+from access_requests.services.preparing import (
+    index_again,
+    look_up_orcid,
+    prepare_left_over,
+    prepare_review,
+    to_index,
+)
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.rules import apply_rules, write_rule
 from access_requests.services.second_looks import decline_look, look_again
 from access_requests.services.testimony import (
     answered_behind,
@@ -66,6 +75,7 @@ __all__ = [
     "advise",
     "answered_behind",
     "appeal",
+    "apply_rules",
     "approve_renewal",
     "ask",
     "ask_again",
@@ -90,16 +100,21 @@ __all__ = [
     "give_reference",
     "go_without",
     "grant_access",
+    "index_again",
     "invite",
     "invite_again",
     "invited",
     "join",
+    "load_list",
     "look_again",
+    "look_up_orcid",
     "make_form",
     "name_witness",
     "no_such_application",
     "note",
     "only_for_reviewers",
+    "prepare_left_over",
+    "prepare_review",
     "publish_version",
     "reading_behind",
     "recuse",
@@ -118,7 +133,9 @@ __all__ = [
     "start",
     "submit",
     "suspend",
+    "to_index",
     "unknown_action",
     "withdraw",
     "write",
+    "write_rule",
 ]

@@ -214,6 +214,12 @@ def no_such_grant() -> Denial:
     return Denial(*_NO_SUCH_GRANT)
 
 
+def act_of_manager(actor: Account) -> None:
+    """Raises Refusal NOT_ALLOWED for everybody who is not a manager."""
+    if not roles.is_manager(actor):
+        raise Refusal(Code.NOT_ALLOWED, "Only a manager does that.", "Ask a manager of this site.")
+
+
 def required_text(text: str, *, field: str, why: str) -> str:
     """The text without its margins. Raises Refusal INVALID when nothing is left."""
     if not (text := text.strip()):

@@ -14,6 +14,7 @@ from access_requests.models import Application, Form, Review, State
 from access_requests.questions import DEFAULT_QUESTIONS, asked, shown
 from access_requests.services.acts import act
 from access_requests.services.licences import accept
+from access_requests.services.preparing import index
 from access_requests.services.questions import make_form
 from access_requests.services.witnesses import ask_all, cancel_witnesses, check_named
 from access_requests.workflow import EDITABLE_STATES, Action
@@ -181,6 +182,7 @@ def submit(
         )
         record(Verb.APPLICATION_SUBMITTED, application, actor=actor, state=str(to), again=again)
         ask_all(application, actor=actor)
+        index(application)
         _tell_of_submission(application, again=again)
     return application
 

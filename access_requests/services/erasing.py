@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from access_requests.models import (
     OPEN_STATES,
+    AnswerBand,
     Application,
     Attachment,
     BlockedAddress,
@@ -20,11 +21,15 @@ from access_requests.models import (
     Message,
     Note,
     Opinion,
+    OrcidRecord,
     Recusal,
     Renewal,
     Review,
     SavedFilter,
+    SecondLook,
     State,
+    Waiver,
+    Witness,
 )
 from portal.accounts.addresses import addresses_of, digest
 from portal.accounts.erasing import GONE
@@ -85,10 +90,13 @@ def erase(account: Account) -> None:
     check(account)
     _withdraw_drafts(own)
     forget_mails_about([application.reference for application in own])
+    _erase_indexes(own)
     for application in own:
         _erase_application(application)
     _erase_talk(own)
     _erase_reviews(Review.objects.filter(application__in=own))
+    _erase_second_looks(SecondLook.objects.filter(application__in=own))
+    _erase_witnesses(account, own)
     _erase_grants(account)
     _erase_places(account, own)
     _remember_blocks(account)
@@ -132,6 +140,36 @@ def _erase_reviews(reviews: "models.QuerySet[Review]") -> None:
     for review in reviews:
         review.evidence = [_without_finding(check) for check in review.evidence]
         review.save(update_fields=["evidence"])
+
+
+def _erase_second_looks(looks: "models.QuerySet[SecondLook]") -> None:
+    """That another reviewer looked, and what they would have done; not what they read."""
+    looks.update(seen={})
+    _blank(looks, "reason")
+
+
+def _erase_witnesses(account: Account, own: "models.QuerySet[Application]") -> None:
+    """Whether somebody vouched is kept. Who that was, and what they wrote about the person, is not."""
+    nobody = f"erased-{account.pk}@erased.invalid"
+    about = Witness.objects.filter(application__in=own)
+    about.update(name=GONE, position=GONE, email=nobody, nonce="", statement={})
+    Waiver.objects.filter(application__in=own).update(reason=GONE)
+    # What the person said of others stays with those others' decisions, without a name.
+    said = Witness.objects.filter(email__in=addresses_of(account))
+    for witness in said:
+        witness.statement = {
+            key: value for key, value in witness.statement.items() if key != "typed_name"
+        }
+        witness.name, witness.position, witness.email, witness.nonce = GONE, GONE, nobody, ""
+        witness.save(update_fields=["name", "position", "email", "nonce", "statement"])
+
+
+def _erase_indexes(own: "models.QuerySet[Application]") -> None:
+    """What was derived from answers and affiliations, so that others' could be held against them."""
+    AnswerBand.objects.filter(application__in=own).delete()
+    orcids = {application.affiliation.get("orcid", "") for application in own}
+    OrcidRecord.objects.filter(orcid__in=orcids - {""}).delete()
+    own.update(institution_key="", ror="")
 
 
 def _erase_from_evidence(account: Account, reviews: "models.QuerySet[Review]") -> None:

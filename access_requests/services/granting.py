@@ -10,7 +10,14 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests.models import Application, CoApplicant, Grant, LicenceAcceptance, Tier
+from access_requests.models import (
+    Application,
+    AutomaticRule,
+    CoApplicant,
+    Grant,
+    LicenceAcceptance,
+    Tier,
+)
 from access_requests.services.acts import (
     act_on_grant,
     locked_grant,
@@ -35,6 +42,7 @@ def bring_grants(
     tier: Tier,
     ends_at: datetime,
     actor: Account,
+    rule: AutomaticRule | None = None,
 ) -> None:
     """Bring the applicant's grants to what the approval says, inside the caller's transaction.
 
@@ -57,6 +65,7 @@ def bring_grants(
         tier=str(tier),
         ends_at=ends_at.isoformat(),
         releases=[release.repo_id for release in wanted.values()],
+        **({"rule": rule.pk} if rule else {}),
     )
     for key in wanted.keys() - running.keys():
         _issue(application, wanted[key], tier=tier, ends_at=ends_at, actor=actor)

@@ -55,6 +55,8 @@ class Verb(models.TextChoices):
     SECOND_LOOK_DRAWN = "application.second_look_drawn"
     SECOND_LOOK_GIVEN = "second_look.given"
     BLOCK_CHANGED = "block.changed"
+    RULE_CHANGED = "rule.changed"  # an automatic rule: written, put in force, stopped
+    EVIDENCE_LIST_LOADED = "evidence_list.loaded"
     APPLICATION_DENIED = "application.denied"  # somebody tried what they may not
 
     MEMBER_INVITED = "member.invited"

@@ -1,13 +1,14 @@
 """Applications at every point of their way."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from access_requests import services
-from access_requests.models import Application, Grant
+from access_requests.models import Application, AutomaticRule, Grant
 from portal.accounts.models import Account
-from portal.catalog.models import Release
+from portal.catalog.models import Family, Release
 from tests.access_requests import vouching
 from tests.access_requests.people import ANSWERS
 
@@ -107,3 +108,20 @@ def another_release(release: Release, size: str, **fields: object) -> Release:
         **fields,
     }
     return Release.objects.create(**values)
+
+
+@pytest.fixture
+def make_rule(manager: Account, family: Family) -> Callable[..., AutomaticRule]:
+    def make(rule: AutomaticRule | None = None, **fields: Any) -> AutomaticRule:
+        given: dict[str, Any] = {
+            "family": family,
+            "releases": [],
+            "name": "Research domains",
+            "conditions": ["research_domain"],
+            "grant_days": 30,
+            "is_active": True,
+            **fields,
+        }
+        return services.write_rule(rule.pk if rule else None, actor=manager, **given)
+
+    return make

@@ -102,7 +102,7 @@ def test_others_of_the_institution_are_counted_and_not_named(
 ) -> None:
     other = applied(applicant("bob", institution="university of testing"), release)
     check = found(other, "institution")
-    assert "1 applications of others" in check.finding
+    assert "1 application of others" in check.finding
     assert "Alice" not in check.finding
     elsewhere = applied(applicant("carol", institution="Elsewhere"), release)
     assert "Nobody else" in found(elsewhere, "institution").finding

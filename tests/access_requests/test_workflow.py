@@ -35,6 +35,7 @@ LEGAL = {
     ("in_review", "return", C): "returned",
     ("in_review", "approve", C): "approved",
     ("in_review", "refuse", C): "refused",
+    ("submitted", "approve_by_rule", Role.RULE): "approved",
     ("returned", "save", A): "returned",
     ("returned", "submit", A): "in_review",
     ("returned", "withdraw", A): "withdrawn",

@@ -18,7 +18,14 @@ from django.core.exceptions import FieldError
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access_requests.models import Application, Form, Renewal, SecondLook
+from access_requests.models import (
+    Application,
+    AutomaticRule,
+    EvidenceList,
+    Form,
+    Renewal,
+    SecondLook,
+)
 from access_requests.workflow import Action, GrantAction
 from portal.accounts.models import Account
 from portal.audit.models import Event
@@ -46,6 +53,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"renewal/<int:pk>", "renewal"),
     (r"webauthn/keys/<int:pk>", "passkey"),
     (r"secondlook/<int:pk>", "second look"),
+    (r"automaticrule/<int:pk>", "rule"),
     (r"events?/<int:(pk|id)>", "event"),
     (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
@@ -70,6 +78,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "coapplicant": ("admit", "decline"),
     "renewal": ("approve", "refuse"),
     "secondlook": ("look", "decline"),
+    "automaticrule": ("save",),
     "licence": ("preview", "publish", "about"),
     "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
@@ -101,7 +110,8 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/|form/<path|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/"
+            r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<path",
             self.path,
         )
 
@@ -145,6 +155,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return world.things[owner]["application"][1:2]
         if found[2] == "coapplicant":  # who joined; the desk does not know the invited
             return world.things[owner]["place"][-1:]
+        if found[2] == "automaticrule":  # its account is its own, and nobody else's
+            return _of_kind("rule", world, owner)
         return _rows(apps.get_model(found[1], found[2]), account)
     match name:
         case "content_type_id":
@@ -157,6 +169,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["nothing/here"]
         case "action":
             return _actions(path)
+        case "kind" if "/evidencelist/" in path:
+            return list(EvidenceList.Kind.values)
         case "kind":
             return ["jsonl", "csv"]
         case "status":  # of the hub's lists
@@ -197,6 +211,8 @@ def _of_kind(kind: str, world: World, owner: str) -> list[Any]:
         return [release.repo_id for release in world.releases["llama"]]
     if kind == "family":
         return list(FAMILIES[:1])
+    if kind == "rule":
+        return list(AutomaticRule.objects.values_list("pk", flat=True))
     if kind == "question":
         return ["paper"]
     if kind in ANYBODYS:

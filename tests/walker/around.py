@@ -1,5 +1,6 @@
 """What lies around the applications of the walk's world: files, talk, notes, the lab, renewals."""
 
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -160,6 +161,7 @@ def policies(world: World) -> None:
     services.block(
         actor=world.people["mona"], family=family, account=world.people["bob"], reason="Spam."
     )
+    evidence(world, family)
 
 
 def webhook(world: World) -> None:
@@ -182,4 +184,21 @@ def webhook(world: World) -> None:
         took_ms=7,
         status=200,
         answer=world.plant("mona", "answer of a receiver", managers),
+    )
+
+
+def evidence(world: World, family: Family) -> None:
+    """A list of each kind, and a rule. Reviewers read a rule's name where it decided."""
+    mona = world.people["mona"]
+    listed = io.BytesIO(b"kind,name\ncountry,KP\n")
+    services.load_list("listed", listed, actor=mona, file_name="listed.csv")
+    services.write_rule(
+        None,
+        actor=mona,
+        family=family,
+        releases=[],
+        name=world.plant("mona", "rule", set(REVIEWERS)),
+        conditions=["research_domain"],
+        grant_days=30,
+        is_active=False,
     )

@@ -1,8 +1,10 @@
 """What a signing official and a referee said, as evidence. For those who review, and nobody else."""
 
 from collections.abc import Callable
+from typing import Any
 
-from access_requests.evidence import FREE_MAIL, Check, _check, _host, mail_domain, same_organisation
+from access_requests.evidence import packaged
+from access_requests.evidence.base import Check, check, host, mail_domain, same_organisation
 from access_requests.models import Application, Waiver, Witness
 from access_requests.selectors.witnesses import described_research, kinds_asked
 from access_requests.workflow import THE_DESK, Role
@@ -31,7 +33,7 @@ def checks(application: Application) -> list[Check]:
     return made
 
 
-def readable(found: list[dict[str, str]], role: Role) -> list[dict[str, str]]:
+def readable(found: list[dict[str, Any]], role: Role) -> list[dict[str, Any]]:
     """The checks that this person may read. Witnesses wrote for those who review the application:
     not for its applicant, nor for a reviewer who applies with them or is kept from it.
     """
@@ -39,12 +41,12 @@ def readable(found: list[dict[str, str]], role: Role) -> list[dict[str, str]]:
         return []
     if role in THE_DESK:
         return found
-    return [check for check in found if check["key"] not in KEYS]
+    return [one for one in found if one["key"] not in KEYS]
 
 
 def _official(application: Application, named: list[Witness], waiver: Waiver | None) -> Check:
     result, finding = _said(application, named, waiver, _confirmed)
-    return _check(
+    return check(
         "official",
         "Signing official",
         "a mailed link, opened by whoever reads that mailbox",
@@ -57,7 +59,7 @@ def _official(application: Application, named: list[Witness], waiver: Waiver | N
 
 def _referee(application: Application, named: list[Witness], waiver: Waiver | None) -> Check:
     result, finding = _said(application, named, waiver, _referred)
-    return _check(
+    return check(
         "referee",
         "Referee",
         "a mailed link, opened by whoever reads that mailbox",
@@ -114,8 +116,8 @@ def _confirmed(application: Application, one: Witness) -> Found:
 
 def _domains(application: Application, one: Witness) -> tuple[bool, str]:
     """Whether the mailbox seems to be the institution's, and in words."""
-    mail, page = mail_domain(one.email), _host(application.affiliation.get("web_page", ""))
-    if mail in FREE_MAIL:
+    mail, page = mail_domain(one.email), host(application.affiliation.get("web_page", ""))
+    if packaged.is_free(mail):
         return False, f"At {mail} anybody can have an address."
     if not page:
         return True, f"The mail is at {mail}; no web page is given to compare it with."

@@ -1,0 +1,70 @@
+"""Evidence beside an application. It advises; a person decides.
+
+Every check says where it looked, when, what it found, and what that does not prove. Each stands in
+the module of its source: a function of the application that returns a `Check`. None of them leaves
+this site while a page is made: no name of an applicant is sent to anybody.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from access_requests.evidence import answers, institutions, listed, mail, orcid, records, witnesses
+from access_requests.evidence.base import Check, check, mail_domain, same_organisation
+from access_requests.models import Application
+
+__all__ = [
+    "CHECKS",
+    "CONDITIONS",
+    "Check",
+    "alike",
+    "check",
+    "fingerprint",
+    "gather",
+    "mail_domain",
+    "readable",
+    "ror_of",
+    "same_organisation",
+    "snapshot",
+]
+
+# In the order in which a reviewer reads them. A new source: a module, and its checks here.
+CHECKS: tuple[Callable[[Application], Check], ...] = (
+    mail.research_domain,
+    mail.domain,
+    mail.category,
+    mail.disposable,
+    orcid.orcid,
+    orcid.sign_in,
+    orcid.public_record,
+    records.history,
+    records.institution,
+    records.coapplicants,
+    answers.near_duplicates,
+    listed.listed,
+)
+# What an automatic rule can ask for: checks that can support, and what it means that one does.
+CONDITIONS = {
+    "research_domain": "The mail's domain belongs to a research institution of the lists",
+    "orcid_sign_in": "The ORCID iD was proven by signing in with it",
+    "orcid_record": "The public ORCID record has the same name and institution",
+    "category": "The type of the institution bears the category out (needs a ROR list)",
+    "domain": "The mail's domain and the web page's belong together",
+    "history": "Earlier applications or grants here, none refused and none revoked",
+}
+
+
+ror_of = institutions.of_application
+fingerprint = answers.fingerprint
+alike = answers.alike
+readable = witnesses.readable
+
+
+def gather(application: Application) -> list[Check]:
+    """All checks, made now; the witnesses' only where somebody has to vouch."""
+    return [*(make(application) for make in CHECKS), *witnesses.checks(application)]
+
+
+def snapshot(application: Application) -> list[dict[str, Any]]:
+    """The checks as JSON, to keep with a decision."""
+    return [asdict(made) for made in gather(application)]

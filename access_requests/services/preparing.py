@@ -1,0 +1,114 @@
+"""What happens to an application after its submission, before a reviewer opens it."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from access_requests import evidence, orcid_api
+from access_requests.models import AnswerBand, Application, OrcidRecord, State
+from access_requests.names import name_key
+from access_requests.services.rules import apply_rules
+from portal.accounts.models import ORCID_FORM
+from portal.queue import enqueue_on_commit
+
+log = logging.getLogger(__name__)
+KEEPS = timedelta(days=7)  # a public record is not looked up again before
+SWEEP_FROM, SWEEP_BACK = timedelta(minutes=2), timedelta(days=2)
+
+
+def index(application: Application) -> None:
+    """Keep what evidence finds it by, inside the caller's transaction, and queue the rest.
+
+    Saves its own fields.
+    """
+    keep_index(application)
+    application.prepared_at = None
+    application.save(update_fields=["institution_key", "ror", "prepared_at", "updated_at"])
+    from access_requests import tasks
+
+    enqueue_on_commit(tasks.prepare_review, application.pk)
+
+
+def keep_index(application: Application) -> None:
+    """The institution's key and ROR id (not saved), and the fingerprint of its long answers."""
+    application.institution_key = name_key(application.affiliation.get("institution", ""))
+    application.ror = evidence.ror_of(application)
+    application.answer_bands.all().delete()
+    AnswerBand.objects.bulk_create(evidence.fingerprint(application))
+
+
+def prepare_review(application_id: int) -> None:
+    """Look up what takes time, and then ask the rules. Doing it again does nothing more."""
+    application = Application.objects.filter(pk=application_id, prepared_at=None).first()
+    if application is None or application.submitted_at is None:
+        return
+    look_up_orcid(application.affiliation.get("orcid", ""))
+    apply_rules(application_id)
+    Application.objects.filter(pk=application_id).update(prepared_at=timezone.now())
+
+
+def prepare_left_over() -> int:
+    """What a broker that was down, or a worker that died, left unprepared."""
+    now = timezone.now()
+    left = Application.objects.filter(
+        prepared_at=None,
+        submitted_at__lt=now - SWEEP_FROM,
+        submitted_at__gt=now - SWEEP_BACK,
+    )
+    ids = list(left.values_list("pk", flat=True)[:200])
+    for pk in ids:
+        try:
+            prepare_review(pk)
+        except Exception:  # one that cannot be prepared holds up no other
+            log.exception("Application %s could not be prepared", pk)
+    return len(ids)
+
+
+def look_up_orcid(orcid: str) -> OrcidRecord | None:
+    """The public record, from the last days or asked for now. No request where none is set up."""
+    if not settings.ORCID_API or not ORCID_FORM.match(orcid):
+        return None
+    now = timezone.now()
+    kept = OrcidRecord.objects.filter(pk=orcid).first()
+    if kept and not kept.problem and kept.looked_up_at > now - KEEPS:
+        return kept
+    # Slow, and outside of any transaction.
+    try:
+        person, problem = orcid_api.look_up(settings.ORCID_API, orcid), ""
+    except orcid_api.LookUpFailed as failure:
+        person, problem = None, str(failure)
+    found, _ = OrcidRecord.objects.update_or_create(
+        orcid=orcid,
+        defaults={
+            "found": person is not None,
+            "name": person.name if person else "",
+            "other_names": person.other_names if person else [],
+            "employers": person.employers if person else [],
+            "problem": problem,
+            "looked_up_at": now,
+        },
+    )
+    return found
+
+
+def index_again(applications: Iterable[Application]) -> int:
+    """Keep anew what evidence finds them by: after an upgrade, or when a list was loaded."""
+    count = 0
+    for application in applications:
+        with transaction.atomic():
+            keep_index(application)
+            Application.objects.filter(pk=application.pk).update(
+                institution_key=application.institution_key, ror=application.ror
+            )
+        count += 1
+    return count
+
+
+def to_index() -> Iterable[Application]:
+    """Every application that reviewers know of."""
+    found = Application.objects.exclude(submitted_at=None).exclude(state=State.DRAFT)
+    return found.select_related("applicant", "form").iterator(chunk_size=500)
