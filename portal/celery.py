@@ -20,5 +20,6 @@ app.conf.beat_schedule = {
     "seal-late-events": {"task": "audit.seal_late", "schedule": 60.0, "options": {"expires": 60}},
     "erase-people": {"task": "accounts.erase_due", "schedule": 3600.0},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
+    "keep-statistics": {"task": "portal.keep_statistics", "schedule": 3600.0},
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
 }

@@ -26,6 +26,7 @@ from access_requests.selectors.doors import (
     check_grant,
     closed_out,
     grant_for,
+    grants_found,
     grants_from,
     grants_of,
     grants_touched_by,
@@ -61,6 +62,7 @@ from access_requests.selectors.queue import (
     tab_counts,
     targets,
 )
+from access_requests.selectors.search import search
 
 __all__ = [
     "SMALL_GROUP",
@@ -90,6 +92,7 @@ __all__ = [
     "endorsements",
     "fairness_of",
     "grant_for",
+    "grants_found",
     "grants_from",
     "grants_of",
     "grants_touched_by",
@@ -112,6 +115,7 @@ __all__ = [
     "review_queue",
     "role_in",
     "running_block",
+    "search",
     "second_decider",
     "standing_of",
     "startable_from",

@@ -39,6 +39,7 @@ from access_requests.services.keeping import (
 from access_requests.services.licences import describe_licence, publish_version
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
+from access_requests.services.searching import search_document
 
 __all__ = [
     "accept_licence",
@@ -78,6 +79,7 @@ __all__ = [
     "return_for_correction",
     "revoke",
     "save_draft",
+    "search_document",
     "share_out",
     "start",
     "submit",

@@ -47,6 +47,11 @@ def _waiting(last: Seal | None, *, late: bool) -> "QuerySet[Event]":
     return recent.filter(id__gt=highest[0])
 
 
+def waiting() -> "QuerySet[Event]":
+    """Events that a seal may still take in. What came too late for that is told by `verify`."""
+    return _waiting(last_seal(), late=True)
+
+
 def seal_waiting(
     *, settle: timedelta = timedelta(0), late: bool = False, everything: bool = False
 ) -> list[Seal]:
