@@ -1,10 +1,10 @@
 """What an applicant reads: where an application stands, what happens next, and its time line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from access_requests import selectors
@@ -193,7 +193,7 @@ class Answered:
     before_href: str = ""
 
 
-def events(application: Application) -> "Iterable[Event]":
+def events(application: Application) -> "QuerySet[Event]":
     """The audit log about the application and its grants, oldest first."""
     grants = [str(pk) for pk in application.grants.values_list("pk", flat=True)]
     about = Q(subject_type=Application._meta.label_lower, subject_id=str(application.pk))
@@ -201,9 +201,17 @@ def events(application: Application) -> "Iterable[Event]":
     return Event.objects.filter(about).select_related("actor").order_by("id")
 
 
+LATEST = 200  # events on a page; a grant that is used a lot has tens of thousands
+
+
+def latest(found: "QuerySet[Event]") -> list[Event]:
+    """The newest of them, oldest first."""
+    return list(reversed(found.select_related("actor").order_by("-id")[:LATEST]))
+
+
 def timeline(application: Application) -> list[Line]:
     lines = []
-    for event in events(application):
+    for event in events(application).filter(verb__in=list(LINES)):
         text = LINES.get(event.verb)
         if event.verb == Verb.APPLICATION_SUBMITTED and event.data.get("again"):
             text = "You corrected it and submitted again."

@@ -11,6 +11,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from distribution.models import Artifact, Download, Revision
 from distribution.sizes import human
 from portal.accounts import roles
+from portal.pages import CappedPaginator
 
 
 class ReadOnly:
@@ -66,10 +67,11 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         "sent",
         "ip",
     )
-    list_filter = ("outcome", "code", "grant__release")
+    list_filter = ("outcome", "started_at", "code", "grant__release")
     list_select_related = ("grant__account", "grant__release", "artifact")
     search_fields = ("grant__account__email", "request_id")
-    date_hierarchy = "started_at"
+    show_full_result_count = False
+    paginator = CappedPaginator
 
     @admin.display(description="grant of", ordering="grant__account__email")
     def person(self, download: Download) -> str:

@@ -9,6 +9,7 @@ from unfold.admin import ModelAdmin
 from inference_sandbox.models import Run
 from portal.accounts.roles import is_manager
 from portal.audit.admin import ReadOnly
+from portal.pages import CappedPaginator
 
 FIELDS = (
     *("id", "account", "release", "revision", "grant", "status", "finish_reason", "error", "mode"),
@@ -27,6 +28,8 @@ class RunAdmin(ReadOnly, ModelAdmin):
     list_filter = ("status", "release")
     search_fields = ("=id", "=account__email")
     list_select_related = ("account", "release")
+    show_full_result_count = False
+    paginator = CappedPaginator
     fields = FIELDS
     readonly_fields = FIELDS
 

@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     "prune-webhooks": {"task": "webhooks.prune", "schedule": 3600.0},
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
     "prepare-left-over": {"task": "access_requests.prepare_left_over", "schedule": 60.0},
+    "keep-statistics": {"task": "portal.keep_statistics", "schedule": 3600.0},
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
     "follow-up-witnesses": {"task": "access_requests.follow_up_witnesses", "schedule": 3600.0},
 }

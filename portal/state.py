@@ -147,7 +147,8 @@ def mail() -> Iterable[Line]:
 @part("Seals of the audit log")
 def seals() -> Iterable[Line]:
     last = sealing.last_seal()
-    waiting, oldest = sealing.waiting()
+    left = sealing.waiting()
+    waiting, oldest = left.count(), left.order_by("at").values_list("at", flat=True).first()
     late = oldest is not None and timezone.now() - oldest > LATE_SEAL
     yield Line("Last seal", f"number {last.number}, {age(last.sealed_at)}" if last else "none yet")
     text = f"{waiting} events" + (f", the oldest from {age(oldest)}" if oldest else "")

@@ -71,9 +71,9 @@ class ApplicationAdmin(Desk):
     list_filter = (TabFilter, StateFilter, "family", CategoryFilter, ClaimFilter, AgeFilter)
     list_before_template = "access_requests/review/tabs.html"
     actions = ("share_out", "remind")
-    list_per_page = 50
-    search_fields = ("applicant__name", "applicant__email", "search_text")
-    search_help_text = "Name, e-mail, institution, or a word of the answers"
+    sortable_by = ("row", "age")
+    search_fields = ("search_text",)  # shows the box; what it finds is said by `search`
+    search_help_text = "Name, e-mail, institution, reference, or words of the answers"
     ordering = ("submitted_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Application]":
@@ -85,11 +85,16 @@ class ApplicationAdmin(Desk):
             selectors.check_not_blind(reviewer(request), int(object_id))
         return super().found(request, object_id)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Application]", search_term: str
+    ) -> tuple["QuerySet[Application]", bool]:
+        return selectors.search(queryset, search_term), False
+
     @display(description="Application", ordering="pk")
     def row(self, obj: Application) -> str:
         return obj.reference
 
-    @display(description="Applicant", header=True, ordering="applicant__name")
+    @display(description="Applicant", header=True)
     def applicant_shown(self, obj: Application) -> list[str]:
         return [obj.applicant.name, obj.affiliation.get("institution", "")]
 
@@ -99,7 +104,6 @@ class ApplicationAdmin(Desk):
 
     @display(
         description="State",
-        ordering="state",
         label={
             State.SUBMITTED.label: "info",
             State.IN_REVIEW.label: "warning",
@@ -288,7 +292,7 @@ class ApplicationAdmin(Desk):
             "rule": selectors.rule_behind(obj),
             "may_see_rule": is_manager(person),
             "evidence_is_kept": bool(_kept_evidence(obj)),
-            "events": [] if is_own else words.events(obj),
+            "events": [] if is_own else words.latest(words.events(obj)),
             "thread": obj.messages.select_related("author"),
             "reviews": [] if is_own else obj.reviews.select_related("reviewer"),
             "grants": [

@@ -47,13 +47,14 @@ class CoApplicantAdmin(Desk):
     list_display = ("who", "of", "status", "joined_at")
     list_display_links = ("who",)
     list_filter = (WaitingFilter, "application__family")
+    sortable_by = ("of", "joined_at")
     search_fields = ("account__name", "account__email")
     search_help_text = "Name or e-mail"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[CoApplicant]":
         return selectors.seen_by(reviewer(request), selectors.places())
 
-    @display(description="Co-applicant", ordering="account__name")
+    @display(description="Co-applicant")
     def who(self, obj: CoApplicant) -> str:
         return str(obj.account)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,6 +14,7 @@ from unfold.admin import ModelAdmin
 
 from portal.accounts.models import Account
 from portal.accounts.roles import is_reviewer
+from portal.pages import CappedPaginator, FoundPaginator
 from portal.refusals import Refusal
 
 
@@ -31,6 +33,12 @@ class Desk(ModelAdmin):
     page_template: str
     actions: Any = None
     show_full_result_count = False
+    list_per_page = 50
+    sortable_by: Any = ()  # where an index gives the order; others would sort the whole table
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> CappedPaginator:
+        searches = request.GET.get(SEARCH_VAR, "").strip()
+        return (FoundPaginator if searches else CappedPaginator)(*args, **kwargs)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_reviewer(request.user)

@@ -73,7 +73,7 @@ class CategoryFilter(SimpleListFilter):
         category = self.value()
         if not category or category not in Affiliation.Category.values:
             return queryset
-        return queryset.filter(affiliation__category=Affiliation.Category(category).label)
+        return queryset.filter(category=Affiliation.Category(category).label)
 
 
 class ClaimFilter(SimpleListFilter):

@@ -49,8 +49,14 @@ class GrantAdmin(Desk):
     list_display = ("row", "holder", "release", "tier", "standing", "ends_at")
     list_display_links = ("row",)
     list_filter = ("status", RunningFilter, "tier", "release")
+    sortable_by = ("row", "ends_at")
     search_fields = ("account__name", "account__email", "release__repo_id")
     search_help_text = "Name, e-mail or repo id"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Grant]", search_term: str
+    ) -> tuple["QuerySet[Grant]", bool]:
+        return selectors.grants_found(queryset, search_term), False
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Grant]":
         return selectors.seen_by(reviewer(request), selectors.all_grants())
@@ -59,7 +65,7 @@ class GrantAdmin(Desk):
     def row(self, obj: Grant) -> str:
         return f"G-{obj.pk:06d}"
 
-    @display(description="Holder", header=True, ordering="account__name")
+    @display(description="Holder", header=True)
     def holder(self, obj: Grant) -> list[str]:
         return [obj.account.name, obj.account.email]
 
@@ -115,5 +121,5 @@ class GrantAdmin(Desk):
             "standing": selectors.standing_of(obj),
             "acts": acts,
             "manages": manages,
-            "events": history(obj).select_related("actor"),
+            "events": words.latest(history(obj)),
         }

@@ -62,6 +62,7 @@ class RenewalAdmin(Desk):
     list_display = ("row", "holder", "release", "state", "ends", "asked_at")
     list_display_links = ("row",)
     list_filter = (OpenFilter, "grant__release")
+    sortable_by = ("row", "ends", "asked_at")
     search_fields = ("grant__account__name", "grant__account__email", "grant__release__repo_id")
     search_help_text = "Name, e-mail or repo id"
     ordering = ("grant__ends_at", "pk")
@@ -73,11 +74,11 @@ class RenewalAdmin(Desk):
     def row(self, obj: Renewal) -> str:
         return f"R-{obj.pk:06d}"
 
-    @display(description="Holder", header=True, ordering="grant__account__name")
+    @display(description="Holder", header=True)
     def holder(self, obj: Renewal) -> list[str]:
         return [obj.grant.account.name, obj.grant.account.email]
 
-    @display(description="Release", ordering="grant__release__name")
+    @display(description="Release")
     def release(self, obj: Renewal) -> str:
         return obj.grant.release.name
 

@@ -46,7 +46,7 @@ class Application(models.Model):
     )
     search_text = models.TextField(
         blank=True,
-        help_text="Answers and institution as plain text: one search for every database.",
+        help_text="What the search reads (services/searching.py); empty for a draft.",
     )
     affiliation = models.JSONField(
         default=dict, help_text="The affiliation as it was when submitted."
@@ -63,6 +63,9 @@ class Application(models.Model):
         null=True,
         blank=True,
         help_text="When the evidence that takes time was looked up and the rules were asked.",
+    )
+    category = models.CharField(
+        max_length=40, blank=True, help_text="The affiliation's, to filter by."
     )
     acceptance = models.ForeignKey(
         LicenceAcceptance, models.PROTECT, null=True, blank=True, related_name="applications"
@@ -116,6 +119,19 @@ class Application(models.Model):
                 condition=models.Q(prepared_at=None),
                 name="application_unprepared",
             ),
+            models.Index(fields=["submitted_at", "id"], name="application_age"),
+            # Holds all that the time to a decision is counted from.
+            models.Index(fields=["category", "submitted_at", "id"], name="application_category"),
+            models.Index(fields=["family", "state", "submitted_at"], name="application_family"),
+            models.Index(
+                fields=["state", "decided_at", "submitted_at", "appealed_at"],
+                name="application_times",
+            ),
+            models.Index(
+                fields=["appealed_at"],
+                condition=models.Q(appealed_at__isnull=False),
+                name="application_appealed",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -163,9 +179,22 @@ class Review(models.Model):
     )
     terms = models.JSONField(default=dict, help_text="What a first of two approvals was given for.")
     closed_at = models.DateTimeField(null=True, blank=True)
+    # Of a decision: what the fairness page groups and measures, so that it reads no application.
+    category = models.CharField(max_length=40, blank=True)
+    region = models.CharField(max_length=40, blank=True)
+    days = models.FloatField(
+        null=True, blank=True, help_text="From the submission, or the appeal, to the decision."
+    )
 
     class Meta:
         ordering = ("id",)
+        indexes = [
+            # Holds all that the fairness page reads.
+            models.Index(
+                fields=["closed_at", "outcome", "category", "region", "reviewer", "days"],
+                name="review_decisions",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.application.reference} by {self.reviewer}"

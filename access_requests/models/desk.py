@@ -63,6 +63,7 @@ class Opinion(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes = [models.Index(fields=["advice", "answered_at"], name="opinion_advice")]
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} on {self.application_id}"

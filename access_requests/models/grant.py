@@ -51,7 +51,11 @@ class Grant(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        indexes = [models.Index(fields=["account", "release"], name="grant_door")]
+        indexes = [
+            models.Index(fields=["account", "release"], name="grant_door"),
+            models.Index(fields=["ends_at", "id"], name="grant_end"),
+            models.Index(fields=["status", "id"], name="grant_status"),
+        ]
 
     def __str__(self) -> str:
         return f"grant {self.pk}: {self.release_id} to {self.account_id}"

@@ -52,6 +52,7 @@ class CoApplicant(models.Model):
 
     class Meta:
         ordering = ("id",)
+        indexes = [models.Index(fields=["status", "id"], name="coapplicant_status")]
         constraints = [
             models.UniqueConstraint(
                 fields=["application", "email"],

@@ -26,6 +26,7 @@ from access_requests.selectors.doors import (
     check_grant,
     closed_out,
     grant_for,
+    grants_found,
     grants_from,
     grants_of,
     grants_touched_by,
@@ -82,6 +83,7 @@ from access_requests.selectors.rules import (
     rules_for,
     why_no_rule,
 )
+from access_requests.selectors.search import search
 from access_requests.selectors.second_looks import (
     blind_to,
     check_not_blind,
@@ -147,6 +149,7 @@ __all__ = [
     "evidence_misses",
     "fairness_of",
     "grant_for",
+    "grants_found",
     "grants_from",
     "grants_of",
     "grants_set_back",
@@ -188,6 +191,7 @@ __all__ = [
     "rule_behind",
     "rules_for",
     "running_block",
+    "search",
     "second_decider",
     "second_look_percent",
     "second_looker",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
@@ -66,6 +66,18 @@ def grants_touched_by(licence: Licence) -> "QuerySet[Grant]":
 def all_grants() -> "QuerySet[Grant]":
     """For reviewers."""
     return with_parts(Grant.objects.all())
+
+
+def grants_found(grants: "QuerySet[Grant]", text: str) -> "QuerySet[Grant]":
+    """Those whose holder's name or address, or whose release, holds every word of `text`."""
+    found = grants
+    for word in text.split()[:12]:
+        people = Account.objects.filter(Q(name__icontains=word) | Q(email__icontains=word))
+        releases = list(
+            Release.objects.filter(repo_id__icontains=word).values_list("pk", flat=True)
+        )
+        found = found.filter(Q(account__in=people.values("pk")) | Q(release__in=releases))
+    return found
 
 
 def grants_of(account: Account) -> "QuerySet[Grant]":

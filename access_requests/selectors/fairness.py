@@ -5,22 +5,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median, quantiles
+from typing import NamedTuple
 
+from django.db.models import Q
 from django.utils import timezone
 
-from access_requests.models import Opinion, Review, SecondLook, State
-from access_requests.regions import region_of
+from access_requests.models import Application, Opinion, Review, SecondLook, State
 from portal.accounts.models import Account
 
 SMALL_GROUP = 5  # fewer say something about people, not about groups
+MOST = 20_000  # decisions of one report; numbers of that many change no more by older ones
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     category: str
     region: str
     reviewer: int
-    is_approval: bool
+    outcome: str
     days: float
 
 
@@ -53,6 +54,7 @@ class Agreement:
 @dataclass(frozen=True)
 class Report:
     decided: int
+    is_cut: bool  # there may be older decisions in that time, which are not counted
     tables: list[Table]
     agreement: Agreement
     blind: Agreement  # of these, the second looks that were drawn at random
@@ -60,41 +62,29 @@ class Report:
 
 
 def fairness_of(days: int) -> Report:
-    """The decisions of the last `days` days, in groups; queries do not grow with their number."""
+    """The decisions of the last `days` days, in groups; of more than MOST, the newest."""
     since = timezone.now() - timedelta(days=days)
-    decisions = list(_decisions(since))
-    names = {
-        one.pk: str(one)
-        for one in Account.objects.filter(pk__in={one.reviewer for one in decisions})
-    }
+    decisions = _decisions(since)
+    reviewers = {one.reviewer for one in decisions}
+    names = {one.pk: str(one) for one in Account.objects.filter(pk__in=reviewers)}
     tables = [
-        _table("category", decisions, lambda one: one.category),
-        _table("region", decisions, lambda one: one.region),
+        _table("category", decisions, lambda one: one.category or "not said"),
+        _table("region", decisions, lambda one: one.region or "not known"),
         _table("reviewer", decisions, lambda one: names[one.reviewer]),
     ]
     waiting = SecondLook.objects.filter(outcome=SecondLook.Outcome.OPEN).count()
-    return Report(len(decisions), tables, agreement(since), blind_agreement(since), waiting)
+    is_cut = len(decisions) == MOST
+    return Report(len(decisions), is_cut, tables, agreement(since), blind_agreement(since), waiting)
 
 
-def _decisions(since: datetime) -> Iterable[Decision]:
-    """Each decision once: of one that was appealed, both, each by who made it."""
+def _decisions(since: datetime) -> list[Decision]:
+    """Each decision once: of one that was appealed, both, each by who made it. Newest first."""
     rows = Review.objects.filter(
-        outcome__in=[Review.Outcome.APPROVED, Review.Outcome.REFUSED], closed_at__gte=since
-    ).values_list(
-        "application__affiliation", "reviewer", "outcome", "closed_at",
-        "application__submitted_at", "application__appealed_at",
-    )  # fmt: skip
-    for affiliation, reviewer, outcome, at, submitted, appealed in rows.iterator():
-        begun = appealed if appealed and at and at > appealed else submitted
-        if at is None or begun is None:
-            continue
-        yield Decision(
-            affiliation.get("category") or "not said",
-            region_of(affiliation.get("country", "")),
-            reviewer,
-            outcome == Review.Outcome.APPROVED,
-            (at - begun).total_seconds() / 86400,
-        )
+        closed_at__gte=since,
+        outcome__in=[Review.Outcome.APPROVED, Review.Outcome.REFUSED],
+        days__isnull=False,
+    ).values_list("category", "region", "reviewer", "outcome", "days")
+    return [Decision._make(row) for row in rows.order_by("-closed_at")[:MOST]]
 
 
 def _table(by: str, decisions: list[Decision], key: Callable[[Decision], str]) -> Table:
@@ -107,7 +97,7 @@ def _table(by: str, decisions: list[Decision], key: Callable[[Decision], str]) -
 
 def _row(name: str, decisions: list[Decision]) -> Row:
     days = [one.days for one in decisions]
-    approved = sum(one.is_approval for one in decisions)
+    approved = sum(one.outcome == Review.Outcome.APPROVED for one in decisions)
     return Row(
         name,
         len(decisions),
@@ -148,9 +138,13 @@ def _in_a_row(since: datetime) -> Iterable[tuple[bool, bool]]:
         Review.Outcome.ENDORSED: True,
         Review.Outcome.REFUSED: False,
     }
-    rows = Review.objects.filter(outcome__in=list(results), closed_at__gte=since).values_list(
-        "application", "reviewer", "outcome"
-    )
+    # Nearly all applications have one result; only these can have a second.
+    endorsed = Review.objects.filter(outcome=Review.Outcome.ENDORSED, closed_at__gte=since)
+    appealed = Application.objects.filter(appealed_at__isnull=False)
+    twice = Q(application__in=endorsed.values("application")) | Q(application__in=appealed)
+    rows = Review.objects.filter(
+        twice, outcome__in=list(results), closed_at__gte=since
+    ).values_list("application", "reviewer", "outcome")
     before: dict[int, tuple[int, bool]] = {}
     for application, reviewer, outcome in rows.order_by("application", "closed_at", "pk"):
         result = results[Review.Outcome(outcome)]
@@ -161,10 +155,17 @@ def _in_a_row(since: datetime) -> Iterable[tuple[bool, bool]]:
 
 
 def _advice(since: datetime) -> Iterable[tuple[bool, bool]]:
+    """What a colleague advised, beside the decision since."""
     given = Opinion.objects.filter(
-        advice__in=[Opinion.Advice.APPROVE, Opinion.Advice.REFUSE],
-        application__state__in=[State.APPROVED, State.REFUSED],
-        application__decided_at__gte=since,
-    ).values_list("advice", "application__state")
-    for advice, state in given:
-        yield advice == Opinion.Advice.APPROVE, state == State.APPROVED
+        advice__in=[Opinion.Advice.APPROVE, Opinion.Advice.REFUSE], answered_at__isnull=False
+    )
+    decided = dict(
+        Application.objects.filter(
+            pk__in=given.values("application"),
+            state__in=[State.APPROVED, State.REFUSED],
+            decided_at__gte=since,
+        ).values_list("pk", "state")
+    )
+    for application, advice in given.values_list("application", "advice"):
+        if application in decided:
+            yield advice == Opinion.Advice.APPROVE, decided[application] == State.APPROVED

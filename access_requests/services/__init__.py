@@ -56,6 +56,7 @@ from access_requests.services.preparing import (
 from access_requests.services.questions import change_form, make_form
 from access_requests.services.reviewing import claim, decide, release, return_for_correction
 from access_requests.services.rules import apply_rules, write_rule
+from access_requests.services.searching import search_document
 from access_requests.services.second_looks import decline_look, look_again
 from access_requests.services.testimony import (
     answered_behind,
@@ -128,6 +129,7 @@ __all__ = [
     "return_for_correction",
     "revoke",
     "save_draft",
+    "search_document",
     "set_back",
     "share_out",
     "start",

@@ -11,11 +11,12 @@ from access_requests import selectors
 from access_requests.answers import clean_answers
 from access_requests.carrying import carry
 from access_requests.models import Application, Form, Review, State
-from access_requests.questions import DEFAULT_QUESTIONS, asked, shown
+from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.services.acts import act
 from access_requests.services.licences import accept
 from access_requests.services.preparing import index
 from access_requests.services.questions import make_form
+from access_requests.services.searching import search_document
 from access_requests.services.witnesses import ask_all, cancel_witnesses, check_named
 from access_requests.workflow import EDITABLE_STATES, Action
 from portal.accounts.models import Account, Affiliation
@@ -163,8 +164,9 @@ def submit(
             text_sha256=text_sha256,
         )
         application.affiliation = affiliation.snapshot()
+        application.category = application.affiliation["category"]
         application.carried = {}
-        application.search_text = _search_text(application)
+        application.search_text = search_document(application)
         application.submitted_at = application.submitted_at or timezone.now()
         again = application.state == State.RETURNED
         application.state = to
@@ -174,6 +176,7 @@ def submit(
                 "carried",
                 "acceptance",
                 "affiliation",
+                "category",
                 "search_text",
                 "submitted_at",
                 "state",
@@ -233,15 +236,6 @@ def _affiliation(application: Application) -> Affiliation:
             url=f"{reverse('accounts:profile')}?next={back}",
         )
     return found
-
-
-def _search_text(application: Application) -> str:
-    texts = [str(text) for text in application.affiliation.values() if isinstance(text, str)]
-    for question in asked(application.form.questions):
-        answer = application.answers.get(question["key"])
-        if isinstance(answer, str | list | dict):
-            texts += [answer if isinstance(answer, str) else shown(question, answer)]
-    return "\n".join(text for text in texts if text)
 
 
 def _one_family(releases: list[Release]) -> Family:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from access_requests import evidence, selectors, workflow
 from access_requests.models import Application, AutomaticRule, Message, Review, State, Tier
+from access_requests.regions import region_of
 from access_requests.services.acts import act, required_text
 from access_requests.services.assigning import hand_to
 from access_requests.services.granting import bring_grants
@@ -121,6 +122,7 @@ def decide(
         _close_review(
             application,
             Review.Outcome.REFUSED,
+            **_measured(application),
             reason=reason,
             evidence=evidence.snapshot(application),
             checklist=_ticks(asked, list(checklist)),
@@ -173,7 +175,7 @@ def _approve(
             _within(first, granted, terms.tier, end)
         application.apply_again_from = None
         _write_decision(application, to, actor, reason)
-        _close_review(application, Review.Outcome.APPROVED, **closing)
+        _close_review(application, Review.Outcome.APPROVED, **_measured(application), **closing)
         cancel_witnesses(application, actor=actor)
         bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor, rule=rule)
         draw(application)
@@ -331,6 +333,16 @@ def _future(day: datetime | None, field: str) -> datetime | None:
         text = "This day lies in the past."
         raise Refusal(Code.INVALID, text, "Choose a later day.", fields={field: [text]})
     return day
+
+
+def _measured(application: Application) -> dict[str, Any]:
+    """What the fairness page counts of a decision that was just written."""
+    begun, end = application.waits_since, application.decided_at
+    return {
+        "category": application.affiliation.get("category", ""),
+        "region": region_of(application.affiliation.get("country", "")),
+        "days": (end - begun).total_seconds() / 86400 if begun and end else None,
+    }
 
 
 def _close_review(application: Application, outcome: Review.Outcome, **values: Any) -> None:

@@ -22,6 +22,7 @@ from portal.accounts.forms import EraseForm
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
+from portal.pages import CappedPaginator
 from portal.refusals import Refusal
 
 admin.site.unregister(Group)
@@ -66,6 +67,9 @@ class AccountAdmin(ModelAdmin):
     list_display = ("name", "email", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "groups", ("erased_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "email", "affiliation__institution")
+    show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = 50
     fields = ("name", "email", "is_active", "groups", "last_login", "date_joined")
     readonly_fields = ("email", "last_login", "date_joined", "erased_at")
     actions_detail = ("erase",)

@@ -10,7 +10,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 
 from portal.accounts.models import Account
@@ -54,19 +54,32 @@ def has_role(account: Account | AnonymousUser, *roles: Role) -> bool:
     if not account.is_authenticated or not account.is_active:
         return False
     if account.is_superuser:
-        return not settings.REQUIRE_MFA or _factors(account.pk).exists()
-    given = account.groups.filter(name__in=[role.value for role in roles])
-    if settings.REQUIRE_MFA:
-        given = given.filter(Exists(_factors(account.pk)))
-    return given.exists()
+        return _has_factor(account)
+    return bool(_named(account) & {role.value for role in roles}) and _has_factor(account)
+
+
+def _named(account: Account) -> set[str]:
+    # A page of the admin asks sixty times. Read once for this object, which lives as long as its
+    # request; giving and taking a role through it forgets what was read.
+    prefetch_related_objects([account], "groups")
+    return {group.name for group in account.groups.all()}
+
+
+def _has_factor(account: Account) -> bool:
+    """Read once for this object, as the roles are."""
+    if not settings.REQUIRE_MFA:
+        return True
+    prefetch_related_objects([account], "authenticator_set")
+    kept = account.authenticator_set.all()  # type: ignore[attr-defined]
+    return any(factor.type in SECOND_FACTORS for factor in kept)
 
 
 def lacks_second_factor(account: Account | AnonymousUser) -> bool:
     """Whether the person was given a role that they do not hold yet, for want of a second factor."""
     if not settings.REQUIRE_MFA or not account.is_authenticated or not account.is_active:
         return False
-    given = account.is_superuser or account.groups.filter(name__in=list(Role)).exists()
-    return given and not _factors(account.pk).exists()
+    given = account.is_superuser or bool(_named(account) & set(Role))
+    return given and not _has_factor(account)
 
 
 def check_second_factor(account: Account | AnonymousUser) -> None:

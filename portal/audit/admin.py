@@ -1,6 +1,5 @@
 """The audit log, to read: its events, its seals, the proof of one event, and all of it as a file."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -11,9 +10,11 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_auditor
-from portal.audit import verifying
+from portal.audit import selectors, verifying
 from portal.audit.exporting import export
+from portal.audit.filters import SealedFilter, SealFilter, SubjectFilter, TimeFilter
 from portal.audit.models import Event, Seal
+from portal.pages import CappedPaginator
 
 
 class ReadOnly:
@@ -33,49 +34,28 @@ class ForAuditors(ReadOnly, ModelAdmin):
         return is_auditor(request.user)
 
 
-class SealedFilter(admin.SimpleListFilter):
-    title = "seal"
-    parameter_name = "sealed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        return [("yes", "Sealed"), ("no", "Not sealed yet")]
-
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Event]") -> "QuerySet[Event]":
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(sealed__isnull=self.value() == "no")
-
-
-class SealFilter(admin.SimpleListFilter):
-    """Chosen by the link on a seal's page, so it offers nothing itself."""
-
-    title = "number of the seal"
-    parameter_name = "in_seal"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        number = request.GET.get(self.parameter_name, "")
-        return [(number, f"Seal {number}")] if number.isdecimal() and len(number) < 19 else []
-
-    def queryset(self, request: HttpRequest, queryset: "QuerySet[Event]") -> "QuerySet[Event]":
-        number = self.value() or ""
-        known = number.isdecimal() and len(number) < 19
-        return queryset.filter(sealed__seal=int(number)) if known else queryset
-
-
 @admin.register(Event)
 class EventAdmin(ForAuditors):
     list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "data", "seal")
-    list_filter = (SealedFilter, "verb", "subject_type", SealFilter)
-    search_fields = ("=subject_id", "=actor__email")
+    list_filter = (SealedFilter, TimeFilter, "verb", SubjectFilter, SealFilter)
+    search_fields = ("=subject_id",)
     search_help_text = "The id of what it is about, or the e-mail address of who did it"
-    date_hierarchy = "at"
+    ordering = ("-at", "-id")  # the order of the indexes
+    sortable_by = ("at",)
+    list_per_page = 50
     list_select_related = False
     show_full_result_count = False
+    paginator = CappedPaginator
     list_before_template = "audit/export.html"
     fields = ("id", "at", "verb", "actor_id", "subject_type", "subject_id", "data", "seal", "proof")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Event]":
         return super().get_queryset(request).annotate(in_seal=F("sealed__seal_id"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Event]", search_term: str
+    ) -> tuple["QuerySet[Event]", bool]:
+        return selectors.about(queryset, search_term), False
 
     @admin.display(description="Seal")
     def seal(self, event: Event) -> str:
@@ -121,8 +101,9 @@ class EventAdmin(ForAuditors):
 class SealAdmin(ForAuditors):
     list_display = ("number", "sealed_at", "count", "first_event", "last_event", "key_id")
     list_filter = ("key_id",)
-    date_hierarchy = "sealed_at"
     show_full_result_count = False
+    paginator = CappedPaginator
+    list_per_page = 50
     fields = (
         "number",
         "sealed_at",

@@ -20,6 +20,7 @@ from portal.accounts.roles import check_second_factor, is_auditor
 from portal.audit import verifying
 from portal.audit.exporting import export
 from portal.audit.models import Event
+from portal.pages import NewestFirst
 
 
 class IsAuditor(BasePermission):
@@ -77,6 +78,7 @@ class EventList(generics.ListAPIView[Event]):
     permission_classes = (HasScope, IsAuditor)
     scope = Scope.READ
     serializer_class = EventSerializer
+    pagination_class = NewestFirst
 
     def get_queryset(self) -> "QuerySet[Event]":
         return filtered(self.request.query_params)

@@ -144,6 +144,7 @@ class Event(AppendOnly):
         null=True,
         blank=True,
         db_constraint=False,
+        db_index=False,  # the first column of an index below
         related_name="+",
     )
     subject_type = models.CharField(max_length=40)
@@ -154,7 +155,13 @@ class Event(AppendOnly):
 
     class Meta:
         ordering = ("-id",)
-        indexes = [models.Index(fields=["subject_type", "subject_id", "id"], name="event_subject")]
+        # Each filter of the log with the order of the log, so that a page of it is read and no more.
+        indexes = [
+            models.Index(fields=["subject_id", "subject_type", "id"], name="event_about"),
+            models.Index(fields=["subject_type", "at", "id"], name="event_kind"),
+            models.Index(fields=["verb", "at", "id"], name="event_verb"),
+            models.Index(fields=["actor", "at", "id"], name="event_actor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verb} {self.subject_type} {self.subject_id}"

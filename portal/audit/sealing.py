@@ -30,12 +30,6 @@ def unsealed() -> "QuerySet[Event]":
     return Event.objects.filter(sealed=None)
 
 
-def waiting() -> tuple[int, datetime | None]:
-    """How many events the next seals take, and the time of the oldest; a search of the last hour alone."""
-    left = _waiting(last_seal(), late=True)
-    return left.count(), left.order_by("at").values_list("at", flat=True).first()
-
-
 def backdated() -> "QuerySet[Event]":
     """Events in no seal that say they are older than what may still come."""
     last = last_seal()
@@ -51,6 +45,11 @@ def _waiting(last: Seal | None, *, late: bool) -> "QuerySet[Event]":
         return recent.filter(sealed=None)
     highest = SealedEvent.objects.order_by("-event_id").values_list("event_id", flat=True)[:1]
     return recent.filter(id__gt=highest[0])
+
+
+def waiting() -> "QuerySet[Event]":
+    """Events that a seal may still take in. What came too late for that is told by `verify`."""
+    return _waiting(last_seal(), late=True)
 
 
 def seal_waiting(

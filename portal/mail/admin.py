@@ -9,6 +9,7 @@ from unfold.admin import ModelAdmin
 from portal.accounts.roles import is_manager
 from portal.audit.admin import ReadOnly
 from portal.mail.models import OutgoingMail
+from portal.pages import CappedPaginator
 
 
 @admin.register(OutgoingMail)
@@ -16,6 +17,8 @@ class OutgoingMailAdmin(ReadOnly, ModelAdmin):
     list_display = ("created_at", "to", "subject", "sent_at", "attempts", "last_error")
     list_filter = (("sent_at", admin.EmptyFieldListFilter), "template")
     search_fields = ("to", "subject")
+    show_full_result_count = False
+    paginator = CappedPaginator
     # Not the body: it may hold a key that opens another person's account.
     fields = (
         *("to", "template", "subject", "created_at", "sent_at", "attempts", "next_attempt_at"),
