@@ -83,6 +83,7 @@ class AccessThenList(APIView):
     scope = Scope.READ
 
     @extend_schema(
+        operation_id="access_then_list",
         parameters=[*PARAMETERS, OpenApiParameter("after", int)],
         responses=inline_serializer(
             "AccessThenPage",

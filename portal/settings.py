@@ -314,6 +314,8 @@ SPECTACULAR_SETTINGS = {
         "ReleaseStatusEnum": "portal.catalog.models.Release.Status",
         "GrantStatusEnum": "access_requests.models.Grant.Status",
         "RunStatusEnum": "inference_sandbox.models.Run.Status",
+        "WitnessKindEnum": "access_requests.models.Witness.Kind",
+        "OpinionKindEnum": "access_requests.models.Opinion.Kind",
     },
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -14,6 +15,7 @@ from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from access_requests import services
@@ -24,9 +26,13 @@ from access_requests.models import (
     CoApplicant,
     Grant,
     LicenceAcceptance,
+    OrcidRecord,
     Renewal,
     SavedFilter,
+    SecondLook,
     State,
+    Waiver,
+    Witness,
 )
 from access_requests.selectors import past
 from portal.accounts import erasing
@@ -146,7 +152,39 @@ def story(
     for one in Grant.objects.filter(account=aloysia):
         services.close_out(one.pk, actor=aloysia, typed_name=NAME, remarks=PLANTED)
     services.start(actor=aloysia, releases=[release], answers=answers)  # a draft that nobody saw
+    _what_others_said(made, aloysia, sam, manager)
     return grant
+
+
+def _what_others_said(made: Application, aloysia: Account, sam: Account, manager: Account) -> None:
+    """Of the person, and the person of another."""
+    said = {"relation": f"I taught {NAME}.", "research": "yes", "typed_name": NAME}
+    given: dict[str, Any] = {"position": PLANTED, "status": "answered", "statement": said}
+    Witness.objects.create(
+        application=made, kind="referee", name=PLANTED, email=f"{PLANTED}@a.test", **given
+    )
+    bobs = Application.objects.get(applicant__email="bob@lab.test")
+    Witness.objects.create(
+        application=bobs,
+        kind="official",
+        name=NAME,
+        email=ADDRESS,
+        **{**given, "statement": {"confirms": True, "typed_name": NAME}},
+    )
+    Waiver.objects.create(
+        application=made, kind="official", reason=f"{NAME}, {PLANTED}", decided_by=manager
+    )
+    SecondLook.objects.create(
+        review=made.reviews.get(outcome="approved"),
+        application=made,
+        reviewer=sam,
+        seen={"answers": made.answers, "affiliation": {"institution": PLANTED}},
+        outcome="approve",
+        reason=PLANTED,
+    )
+    OrcidRecord.objects.create(
+        orcid="0000-0002-1825-0097", found=True, name=NAME, looked_up_at=timezone.now()
+    )
 
 
 def _in_the_lab_of_another(aloysia: Account, family: Family, rita: Account) -> None:

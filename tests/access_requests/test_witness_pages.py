@@ -371,6 +371,7 @@ def test_managers_set_it_per_release(release: Release, manager: Account, rita: A
     policy = release.decision_policy
     address = reverse("admin:access_requests_decisionpolicy_change", args=[policy.pk])
     given = {"release": release.pk, "approvals": 1, "checklist": "", "asks_referee": "on"}
+    given |= {"second_looks": 0}
     assert signed_in(rita).post(address, given).status_code in (302, 403)
     policy.refresh_from_db()
     assert not policy.asks_referee
