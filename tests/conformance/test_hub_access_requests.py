@@ -10,11 +10,11 @@ from huggingface_hub import HfApi
 
 from tests.live import Site
 
-REPO = "meta/llama-7b"
+REPO = "meta/llama-65b"  # one of the invented applications is for it alone, and no other test takes that
 SCRIPT = """
 from huggingface_hub import HfApi
 api = HfApi()
-for request in api.list_pending_access_requests("meta/llama-7b"):
+for request in api.list_pending_access_requests("meta/llama-65b"):
     print(request.username, request.request_id)
 """
 
@@ -43,7 +43,7 @@ def test_a_request_is_accepted_and_set_back_by_the_client(site: Site, tmp_path: 
         for user, reference in waiting
         if (one := desk.get(f"applications/{int(reference.removeprefix('WB-'))}/").json())["state"]
         == "submitted"
-        and one["releases"] == ["llama-7b"]
+        and one["releases"] == ["llama-65b"]
     )
     HfApi(endpoint=site.url, token=reviewer).accept_access_request(REPO, user)
     assert desk.get(f"applications/{number}/").json()["state"] == "approved"

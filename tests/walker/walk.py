@@ -172,6 +172,7 @@ def full(world: World, who: str) -> dict[str, Any]:
         "tier": "weights",
         "ends_at": (timezone.now() + timedelta(days=30)).isoformat(),
         "scopes": ["read"],
+        "reviewer": world.people["sam"].pk,
         "kind": "referee",
         "position": text,
         "email": "somebody@example.org",
