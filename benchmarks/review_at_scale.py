@@ -121,12 +121,14 @@ def make_or_find(args: argparse.Namespace) -> dict[str, Any]:
     from at_scale import bulk
     from at_scale.rows import World
 
+    from access_requests import services
     from access_requests.models import Application
 
     began = time.perf_counter()
     rows: dict[str, int] = {}
     if not Application.objects.exists():
         rows = World(args.applications, args.events, seed=3).make()
+        services.index_again(services.to_index())
         bulk.tidy()
     took = time.perf_counter() - began
     size = bulk.size_on_disk() / 2**20

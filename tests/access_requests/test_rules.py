@@ -129,6 +129,18 @@ def test_no_rule_decides_where_two_approve_or_a_checklist_is_asked_for(
     assert asked(applied(by("carol@ox.ac.uk"), release)).state == State.SUBMITTED
 
 
+@pytest.mark.parametrize("kind", ["asks_official", "asks_referee"])
+def test_no_rule_decides_where_somebody_has_to_vouch(
+    make_rule: MakeRule, release: Release, kind: str
+) -> None:
+    make_rule()
+    waiting = applied(by(GOOD), release)
+    policy = DecisionPolicy.objects.create(release=release, **{kind: True})
+    assert asked(waiting).state == State.SUBMITTED
+    policy.delete()
+    assert asked(applied(by("carol@ox.ac.uk"), release)).state == State.APPROVED
+
+
 def test_no_rule_decides_on_who_is_blocked_meanwhile(
     make_rule: MakeRule, release: Release, manager: Account
 ) -> None:
