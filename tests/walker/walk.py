@@ -160,7 +160,6 @@ def full(world: World, who: str) -> dict[str, Any]:
         "advice": "approve",
         "outcome": "approve",
         "conflict": text,
-        "reviewer": world.people["sam"].pk,
         "body": text,
         "text": text,
         "appeal": text,
