@@ -1,5 +1,6 @@
 """The whole site, running: web, workers, Beat, Redis, store, real weights, as `script/demo` starts it."""
 
+import hashlib
 import os
 import re
 import signal
@@ -81,13 +82,15 @@ def servers(home: Path) -> dict[str, str]:
     given = settings.DATABASES["default"]
     if not given["ENGINE"].endswith("postgresql"):
         return {}
-    name = f"wb_site_{home.name.replace('-', '_')}"
+    # Named by the whole path: several test processes have a folder of the same name.
+    name = f"wb_site_{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
     address = f"{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT'] or 5432}"
-    with psycopg.connect(f"postgresql://{address}/postgres", autocommit=True) as connection:
-        if not connection.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [name]
-        ).fetchone():
+    made = home / "database-made"
+    if not made.exists():  # what a killed run of the tests left there is not this site's
+        with psycopg.connect(f"postgresql://{address}/postgres", autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             connection.execute(f'CREATE DATABASE "{name}"')
+        made.touch()
     return {"DATABASE_URL": f"postgres://{address}/{name}", "REDIS_URL": settings.REDIS_URL}
 
 
