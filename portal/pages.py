@@ -45,9 +45,30 @@ class CappedPaginator(PagePaginator):
 
 
 class FoundPaginator(CappedPaginator):
-    """Of a search: who finds more than that adds a word."""
+    """Of a search: who finds more than that adds a word.
+
+    The search is made once, for the number and for the page: with a common word it is what takes the time.
+    """
 
     most = 1_000
+
+    @cached_property
+    def _ids(self) -> list[int]:
+        rows = self.object_list.values_list("pk", flat=True)  # type: ignore[attr-defined]
+        return list(rows[: self.most + 1])
+
+    @cached_property
+    def count(self) -> int:
+        found = len(self._ids)
+        return MoreThan(self.most) if found > self.most else found
+
+    def page(self, number: Any) -> Any:
+        number = self.validate_number(number)
+        first = (number - 1) * self.per_page
+        ids = self._ids[: self.most][first : first + self.per_page]
+        rows = self.object_list.all()  # type: ignore[attr-defined]
+        rows.query.clear_where()  # the ids came through it: it would be searched again
+        return self._get_page(rows.filter(pk__in=ids), number, self)  # type: ignore[attr-defined]
 
 
 class Pages(PageNumberPagination):

@@ -1,5 +1,6 @@
 """The whole site, running: web, workers, Beat, Redis, store, real weights, as `script/demo` starts it."""
 
+import atexit
 import hashlib
 import os
 import re
@@ -91,16 +92,13 @@ def servers(home: Path) -> dict[str, str]:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             connection.execute(f'CREATE DATABASE "{name}"')
         made.touch()
+        atexit.register(drop_database, address, name)  # the site may be started again until then
     return {"DATABASE_URL": f"postgres://{address}/{name}", "REDIS_URL": settings.REDIS_URL}
 
 
-def drop_database(home: Path) -> None:
-    if url := servers(home).get("DATABASE_URL"):
-        server, _, name = url.rpartition("/")
-        with psycopg.connect(
-            f"{server}/postgres".replace("postgres://", "postgresql://"), autocommit=True
-        ) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+def drop_database(address: str, name: str) -> None:
+    with psycopg.connect(f"postgresql://{address}/postgres", autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def start(home: Path) -> Site:
@@ -143,5 +141,4 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     running = start(tmp_path_factory.mktemp("site"))
     yield running
     stop(running)
-    drop_database(running.home)
     assert not wait_gone(running)

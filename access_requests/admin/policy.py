@@ -2,14 +2,17 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from access_requests import services
 from access_requests.admin.desk import reviewer
 from access_requests.models import Block, DecisionPolicy, ReasonTemplate, ReviewTarget
+from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.audit.models import Verb
 from portal.catalog.admin import Kept
@@ -61,6 +64,32 @@ class ReasonTemplateAdmin(ManagersSet):
     list_select_related = ("family",)
 
 
+class NewBlockForm(forms.ModelForm):
+    """A person is named by the address, as managers know them; there are too many for a list."""
+
+    person = forms.EmailField(
+        label="Person's e-mail address",
+        required=False,
+        widget=UnfoldAdminEmailInputWidget,
+        help_text="Of an account on this site. Fill in this or the mail domain.",
+    )
+
+    class Meta:
+        model = Block
+        fields = ("family", "domain", "reason", "ends_at")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        address = given.get("person")
+        if address:
+            self.instance.account = Account.objects.filter(email__iexact=address).first()
+            if self.instance.account is None:
+                self.add_error("person", "No account here has this address.")
+        if bool(address) == bool(given.get("domain")) and not self.errors:
+            self.add_error("person", "Name either a person or a mail domain.")
+        return given
+
+
 @admin.register(Block)
 class BlockAdmin(ManagersSet):
     """A block ends; it is never deleted, so that what was refused under it stays explained."""
@@ -69,8 +98,14 @@ class BlockAdmin(ManagersSet):
     list_filter = ("family",)
     search_fields = ("account__name", "account__email", "domain", "reason")
     list_select_related = ("family", "account")
-    autocomplete_fields = ("account",)
-    fields = ("family", "account", "domain", "reason", "ends_at")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("family", "account" if obj else "person", "domain", "reason", "ends_at")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        if obj is None:
+            kwargs["form"] = NewBlockForm
+        return super().get_form(request, obj, **kwargs)
 
     @display(description="Who")
     def who(self, obj: Block) -> str:

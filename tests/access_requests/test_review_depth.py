@@ -403,3 +403,19 @@ def test_managers_keep_policies_reasons_targets_and_blocks_and_reviewers_do_not(
     signed_in(manager).post(add, {**data, "ends_at_0": "", "ends_at_1": ""})
     assert family.blocks.get().created_by == manager
     assert selectors.running_block(person("bob"), family) is not None
+
+
+def test_a_manager_blocks_a_person_by_the_address_and_nobody_unknown(
+    manager: Account, alice: Account, family: Family
+) -> None:
+    add = reverse("admin:access_requests_block_add")
+    data = {"family": family.pk, "reason": "Shared weights.", "ends_at_0": "", "ends_at_1": ""}
+    client = signed_in(manager)
+    for wrong in ({"person": "nobody@lab.test"}, {}, {"person": alice.email, "domain": "lab.test"}):
+        assert client.post(add, {**data, **wrong}).status_code == 200
+        assert not family.blocks.exists()
+    assert client.post(add, {**data, "person": alice.email.upper()}).status_code == 302
+    assert family.blocks.get().account == alice
+    assert (
+        client.get(f"{add.removesuffix('add/')}{family.blocks.get().pk}/change/").status_code == 200
+    )

@@ -17,9 +17,7 @@ DESK = (
     "/admin/access_requests/application/1/change/",
     "/admin/access_requests/grant/",
     "/admin/access_requests/form/",
-    "/admin/access_requests/evidencelist/",
     "/admin/access_requests/automaticrule/",
-    "/admin/access_requests/automaticrule/add/",
     "/admin/catalog/release/",
     "/admin/catalog/release/add/",
     "/admin/accounts/account/",
@@ -27,8 +25,13 @@ DESK = (
     "/admin/audit/event/",
     "/admin/webhooks/subscription/",
     "/admin/webhooks/subscription/add/",
-    "/admin/state/",
-    "/admin/access_requests/secondlook/",
+    "/admin/access_requests/renewal/",
+    "/admin/access_requests/coapplicant/",
+    "/admin/access_requests/decisionpolicy/add/",
+    "/admin/access_requests/reasontemplate/add/",
+    "/admin/access_requests/block/add/",
+    "/admin/catalog/licence/",
+    "/admin/audit/seal/",
 )
 
 

@@ -16,6 +16,7 @@ PUBLIC = (
     "/account/signup/",
     "/account/password/reset/",
     "/demo/mail/",
+    "/audit/",
     "/nothing/here/",
 )
 RESEARCHER = (
@@ -29,12 +30,29 @@ RESEARCHER = (
     "/account/email/",
     "/account/password/change/",
     "/account/2fa/",
+    "/account/2fa/webauthn/add/",
+    "/account/erase/",
+    "/applications/1/people/",
+    "/applications/1/witnesses/",
+    "/applications/grants/1/renew/",
+    "/applications/grants/1/close/",
+    "/applications/agreements/1/",
     "/applications/new/llama/",
 )
 STAFF = (
     "/admin/",
     "/admin/access_requests/application/2/change/",
     "/admin/access_requests/grant/1/change/",
+    "/admin/access_requests/grant/then/",
+    "/admin/access_requests/grant/then/?release=smollm2-135m&at=2027-01-01T00:00:00&tier=weights&show=all",
+    "/admin/access_requests/application/fairness/",
+    "/admin/access_requests/form/add/",
+    "/admin/access_requests/form/1/change/",
+    "/admin/access_requests/evidencelist/",
+    "/admin/access_requests/automaticrule/add/",
+    "/admin/access_requests/secondlook/",
+    "/admin/catalog/licence/1/change/",
+    "/admin/state/",
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import ROOT, Site, drop_database, environment, free_port, start, stop, wait_gone
+from tests.live import ROOT, Site, environment, free_port, start, stop, wait_gone
 
 
 def home_page(site: Site) -> str:
@@ -48,7 +48,6 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(tmp_path: 
     finally:
         stop(second, signal.SIGTERM)
     assert wait_gone(second) == []
-    drop_database(tmp_path)
 
 
 def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
@@ -56,7 +55,6 @@ def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path: Path) -
     site = start(tmp_path)
     stop(site, signal.SIGKILL)
     assert wait_gone(site) == []
-    drop_database(tmp_path)
 
 
 def test_a_process_that_dies_is_started_again(site: Site) -> None:
