@@ -103,6 +103,7 @@ def test_the_list_is_filtered_by_seal_and_searched(ids: list[int], auditor: Acco
     assert set(ids[:-1]) <= listed("sealed=yes")
     seal = Event.objects.get(pk=ids[0]).sealed.seal_id  # type: ignore[attr-defined]
     assert listed(f"in_seal={seal}") == set(ids[:-1])
+    assert listed(f"in_seal={seal + 1}") == set(), "no such seal, so none of its events"
     assert listed("q=alice@lab.test&verb__exact=token.revoked") == {ids[1]}
 
 
