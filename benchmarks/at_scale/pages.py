@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count
-from django.utils import timezone
 
 from access_requests.models import Application, CoApplicant, Grant, Renewal
 from at_scale.texts import RARE
 from portal.accounts.models import Account
 from portal.audit.models import Event
-from portal.catalog.models import Release
 
 PAGE_MS, SEARCH_MS = 150, 300
 DESK = "/admin/access_requests"
@@ -46,8 +44,6 @@ PAGES = [
     Page("reviewer", "second looks", f"{DESK}/secondlook/"),
     Page("manager", "evidence lists", f"{DESK}/evidencelist/"),
     Page("manager", "state of the site", "/admin/state/"),
-    Page("auditor", "who could open what: a release, now",
-         f"{DESK}/grant/then/?release={{release}}&at={{now}}&tier=weights&show=could"),
     Page("reviewer", "every state", f"{QUEUE}?state=all"),
     Page("reviewer", "every state, page 150", f"{QUEUE}?state=all&p=150"),
     Page("reviewer", "approved, page 150", f"{QUEUE}?state=approved&p=150"),
@@ -153,8 +149,6 @@ def found() -> tuple[dict[str, str], dict[str, Account]]:
         "renewal": _nth(Renewal.objects.filter(status="open"), 0),
         "member": _nth(CoApplicant.objects.filter(status="joined"), 0),
         "event": _nth(Event.objects.order_by("id"), 1000),
-        "release": Release.objects.order_by("id").values_list("slug", flat=True)[0],
-        "now": f"{timezone.now():%Y-%m-%dT%H:%M:%S}",
     }
     people = {
         "reviewer": reviewer,
