@@ -43,7 +43,6 @@ PAGES = [
     Page("reviewer", "tab: waiting for evidence", f"{QUEUE}?tab=evidence"),
     Page("reviewer", "second looks", f"{DESK}/secondlook/"),
     Page("manager", "evidence lists", f"{DESK}/evidencelist/"),
-    Page("manager", "state of the site", "/admin/state/"),
     Page("reviewer", "every state", f"{QUEUE}?state=all"),
     Page("reviewer", "every state, page 150", f"{QUEUE}?state=all&p=150"),
     Page("reviewer", "approved, page 150", f"{QUEUE}?state=approved&p=150"),
