@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from access_requests.models import Application, Grant
 from access_requests.selectors.applications import review_queue, submitted
+from access_requests.selectors.second_looks import seen_by
 from access_requests.workflow import QUEUE_STATES, State
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -145,11 +146,13 @@ def hub_requests(
 def _lists(
     actor: Account, release: Release, status: HubStatus
 ) -> "tuple[QuerySet[Application], QuerySet[Grant]]":
-    here = Grant.objects.filter(release=release, application__isnull=False)
+    # Whoever gives a blind second look must not find the decision in a list.
+    here = seen_by(actor, Grant.objects.filter(release=release, application__isnull=False))
     if status == "pending":
         return review_queue(actor).filter(releases=release), _set_back(here)
     if status == "rejected":
-        return _rejected(release)
+        refused, revoked = _rejected(release)
+        return seen_by(actor, refused, "pk"), seen_by(actor, revoked)
     earlier = _open(Grant.objects.filter(release=release, account=OuterRef("account")))
     return Application.objects.none(), _open(here).exclude(
         Exists(earlier.filter(pk__lt=OuterRef("pk")))

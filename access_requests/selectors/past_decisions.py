@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
@@ -17,6 +18,7 @@ from access_requests.models import (
     Renewal,
     Review,
     Tier,
+    Witness,
 )
 from access_requests.selectors.past import TERMS, Then, grants_then, maybe_open
 from portal.accounts.models import Account
@@ -25,6 +27,7 @@ from portal.catalog.models import Release
 
 Outcome = Review.Outcome
 ENDS_A_ROUND = (Outcome.APPROVED, Outcome.REFUSED, Outcome.RETURNED)
+WITHHELD = "What was answered is for those who review the application alone."
 PAGE = 50  # rows of one answer
 CHUNK = 200  # grants brought back at once
 
@@ -147,7 +150,17 @@ def _decision(event: Event) -> Decision:
         return Decision(event, None, renewal=row)
     pk = event.data.get("application") or 0
     application = Application.objects.select_related("family").filter(pk=pk).first()
-    return Decision(event, application, _behind(event, _reviews([pk])[pk]))
+    reviews = _behind(event, _reviews([pk])[pk])
+    for review in reviews:  # as they are told, not as they are kept
+        review.evidence = [_told(check) for check in review.evidence]
+    return Decision(event, application, reviews)
+
+
+def _told(check: dict[str, Any]) -> dict[str, Any]:
+    """A witness was promised that those who review the application read the answer, and nobody else:
+    of it an auditor learns what it came to.
+    """
+    return {**check, "finding": WITHHELD} if check["key"] in Witness.Kind.values else check
 
 
 def text_then(then: Then) -> LicenceAcceptance:

@@ -7,6 +7,7 @@ from django.db import models, transaction
 
 from access_requests import workflow
 from access_requests.models import Application, Grant, State
+from access_requests.names import same_name
 from access_requests.selectors import role_in, why_barred
 from access_requests.workflow import Action, GrantAction, Role
 from portal.accounts import roles
@@ -231,3 +232,11 @@ def unknown_action(action: str) -> Refusal:
     return Refusal(
         Code.NOT_FOUND, f"There is no action “{action}”.", "The page shows what is possible."
     )
+
+
+def check_typed_name(typed: str, actor: Account) -> None:
+    """Raises Refusal INVALID when what was typed as a signature is not the account's name."""
+    if not same_name(typed, actor.name):
+        text = f"Type your name as it stands on your account: {actor.name}."
+        way_out = "Or correct your name on your profile first."
+        raise Refusal(Code.INVALID, text, way_out, fields={"typed_name": [text]})

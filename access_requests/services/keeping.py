@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from access_requests.models import CloseOut, Grant, Reminder, Renewal
-from access_requests.names import same_name
 from access_requests.services.acts import (
     Denial,
+    check_typed_name,
     locked_grant,
     no_such_grant,
     recorded,
@@ -220,14 +220,7 @@ def close_out(grant_id: int, *, actor: Account, typed_name: str, remarks: str = 
     grant), REVOKED, WRONG_STATE (closed already), INVALID (the name differs).
     """
     with _own_grant(grant_id, "close_out", actor=actor) as grant:
-        if not same_name(typed_name, actor.name):
-            text = f"Type your name as it stands on your account: {actor.name}."
-            raise Refusal(
-                Code.INVALID,
-                text,
-                "Or correct your name on your profile first.",
-                fields={"typed_name": [text]},
-            )
+        check_typed_name(typed_name, actor)
         made = CloseOut.objects.create(
             grant=grant,
             statement=STATEMENT.format(release=grant.release.name),

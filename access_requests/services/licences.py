@@ -10,8 +10,7 @@ from django.utils import timezone
 
 from access_requests import selectors
 from access_requests.models import Grant, LicenceAcceptance
-from access_requests.names import same_name
-from access_requests.services.acts import Denial, recorded, required_text
+from access_requests.services.acts import Denial, check_typed_name, recorded, required_text
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -46,14 +45,7 @@ def accept(
             "Fill it in on your profile.",
             url=reverse("accounts:profile"),
         )
-    if not same_name(typed_name, actor.name):
-        text = f"Type your name as it stands on your account: {actor.name}."
-        raise Refusal(
-            Code.INVALID,
-            text,
-            "Or correct your name on your profile first.",
-            fields={"typed_name": [text]},
-        )
+    check_typed_name(typed_name, actor)
     acceptance = LicenceAcceptance.objects.create(
         account=actor,
         licence_version=version,

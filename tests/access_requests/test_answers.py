@@ -233,7 +233,8 @@ def test_any_value_at_all_is_judged_as_questions(value: Any) -> None:
 @given(st.dictionaries(st.sampled_from([*sorted(EVERY_QUESTION[3]), "show_if", "choices"]), JSON))
 @settings(max_examples=200, deadline=None)
 def test_any_object_at_all_is_judged_as_a_question(changes: dict[str, Any]) -> None:
-    question_rules.problems([{**EVERY_QUESTION[3], **changes}])
+    found = question_rules.problems([{**EVERY_QUESTION[3], **changes}])
+    assert all(isinstance(one, str) and one for one in found), "words, or nothing"
 
 
 @given(st.text(alphabet="ab.*+?{}0123456789,[]()|^\\dws", max_size=25))

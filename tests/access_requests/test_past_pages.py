@@ -19,6 +19,7 @@ from access_requests.selectors import past_decisions
 from distribution.services import publishing
 from portal.accounts.models import Account, Scope
 from portal.accounts.roles import Role
+from tests.access_requests import vouching
 from tests.access_requests.clock import Clock
 from tests.access_requests.people import applicant
 from tests.people import person, signed_in, with_token
@@ -80,6 +81,30 @@ def test_an_auditor_sees_who_could_and_by_whom_on_what(
     assert "Not for commerce." in one
     assert "What it does not prove" in one
     assert "Rita Example: approved" in one
+
+
+def test_what_a_witness_wrote_is_not_shown_to_auditors(
+    clock: Clock, draft: Application, rita: Account, manager: Account, audrey: Account
+) -> None:
+    release = draft.releases.get()
+    vouching.ask_for(release, referee=True)
+    vouching.name(draft, "referee")
+    vouching.submit(draft)
+    vouching.refer(vouching.token_to(vouching.REFEREE["email"]))
+    services.claim(draft.pk, actor=rita)
+    vouching.decide(draft, rita)
+    kept = {check["key"]: check["finding"] for check in draft.reviews.get().evidence}
+    assert vouching.SECRET in kept["referee"], "reviewers have it with the decision"
+    publishing._record(release.pk, "original", [], actor=manager)
+    clock.forward(days=1)
+    grant = Grant.objects.get()
+    page = ask(signed_in(audrey), clock.time, f"{PAGE}{grant.pk}/").content.decode()
+    rest = ask(with_token(audrey, Scope.READ), clock.time, f"{API}{grant.pk}/").content.decode()
+    for told in (page, rest):
+        assert vouching.SECRET not in told
+        assert vouching.REFEREE["email"] not in told
+        assert past_decisions.WITHHELD in told
+        assert "Referee" in told, "that somebody vouched is no secret"
 
 
 def test_a_person_is_asked_for_by_address_or_number(

@@ -72,6 +72,27 @@ def test_a_lot_below_the_percentage_asks(
     assert SecondLook.objects.get().reviewer == sam
 
 
+@pytest.mark.parametrize(("approve", "status"), [(True, "accepted"), (False, "rejected")])
+def test_no_list_of_the_hub_tells_who_looks_again_what_was_decided(
+    always: DecisionPolicy,
+    sam: Account,
+    in_review: Application,
+    rita: Account,
+    approve: bool,
+    status: selectors.HubStatus,
+) -> None:
+    services.decide(in_review.pk, actor=rita, approve=approve, reason=REASON)
+    release = in_review.releases.get()
+
+    def listed(account: Account) -> int:
+        return len(selectors.hub_requests(account, release, status, limit=10)[0])
+
+    assert (listed(rita), listed(sam)) == (1, 0)
+    look = SecondLook.objects.get(reviewer=sam)
+    services.look_again(look.pk, actor=sam, outcome="approve", reason=REASON)
+    assert listed(sam) == 1
+
+
 def test_lots_are_spread_over_the_hundred() -> None:
     class Row:
         def __init__(self, pk: int) -> None:
