@@ -40,9 +40,13 @@ SITE_FOLDERS = (
     "demo",
     "complaints",
 )  # which walk through the running site
+LONG_GROUPS = ("site", "walker")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest groups first, so that no process waits for them alone at the end.
+    items.sort(key=lambda item: group_of(item.path) not in LONG_GROUPS)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
     if connection.vendor == "postgresql":
