@@ -23,6 +23,8 @@ STAFF = {
     "reviewer@demo.test": ("Ruth Okafor", Role.REVIEWER),
     "second-reviewer@demo.test": ("Samuel Lind", Role.REVIEWER),
     "manager@demo.test": ("Mona Castellano", Role.MANAGER),
+    "auditor@demo.test": ("Anselm Brandt", Role.AUDITOR),
+    "operator@demo.test": ("Otis Farrell", Role.OPERATOR),
 }
 
 

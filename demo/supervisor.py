@@ -30,6 +30,8 @@ PEOPLE = {
     "reviewer@demo.test": "reviews, in /admin/",
     "second-reviewer@demo.test": "reviews too",
     "manager@demo.test": "publishes, revokes, reads the log",
+    "auditor@demo.test": "asks the log who could open what, and when",
+    "operator@demo.test": "sees whether the site's parts are well",
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

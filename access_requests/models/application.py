@@ -64,6 +64,11 @@ class Application(models.Model):
         blank=True,
         help_text="When the evidence that takes time was looked up and the rules were asked.",
     )
+    left_by_rules = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Which automatic rules left it to people, and why: [[rule, why]].",
+    )
     category = models.CharField(
         max_length=40, blank=True, help_text="The affiliation's, to filter by."
     )

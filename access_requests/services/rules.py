@@ -80,12 +80,13 @@ def _account() -> Account:
 def apply_rules(application_id: int) -> bool:
     """Let the first rule that fits approve the application. Whether one did.
 
-    Where a rule may not decide, or its evidence is not there, a reviewer does as ever: a refusal
-    says nothing against the applicant, and is told to nobody.
+    Where a rule may not decide, or its evidence is not there, a reviewer does as ever and reads why:
+    a rule's refusal says nothing against the applicant, who is not told of it.
     """
     application = Application.objects.filter(pk=application_id, state=State.SUBMITTED).first()
     if application is None:
         return False
+    left = []
     for rule in selectors.rules_for(application):
         try:
             decide(
@@ -96,7 +97,9 @@ def apply_rules(application_id: int) -> bool:
                 ends_at=timezone.now() + timedelta(days=rule.grant_days),
                 rule=rule,
             )
-        except Refusal:
+        except Refusal as refusal:
+            left.append([rule.name, refusal.detail])
             continue
         return True
+    Application.objects.filter(pk=application_id).update(left_by_rules=left)
     return False

@@ -4,9 +4,11 @@ Addresses may name what `found` finds: {open}, {decided}, {mine}, {grant} …
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count
+from django.utils import timezone
 
 from access_requests.models import Application, CoApplicant, Grant, Renewal
 from at_scale.texts import RARE
@@ -16,6 +18,7 @@ from portal.audit.models import Event
 PAGE_MS, SEARCH_MS = 150, 300
 DESK = "/admin/access_requests"
 QUEUE, LOG = f"{DESK}/application/", "/admin/audit/event/"
+THEN = f"{DESK}/grant/then/"
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ PAGES = [
     Page("auditor", "an event", f"{LOG}{{event}}/change/"),
     Page("auditor", "seals", "/admin/audit/seal/"),
     Page("auditor", "public page of the log", "/audit/"),
+    Page("auditor", "a year ago: who could open anything", f"{THEN}?at={{past}}"),
+    Page("auditor", "a year ago: everybody, with why not", f"{THEN}?at={{past}}&show=all"),
+    Page("auditor", "a year ago: one release", f"{THEN}?at={{past}}&release=beta-13b"),
+    Page("auditor", "a year ago: one person", f"{THEN}?at={{past}}&person={{email}}"),
+    Page("auditor", "a year ago: one grant", f"{THEN}{{grant}}/?at={{past}}"),
+    Page("auditor", "REST: a year ago, one release",
+         "/api/v1/access-then/?at={past}&release=beta-13b"),
     Page("auditor", "REST: events", "/api/v1/events/"),
     Page("auditor", "REST: events of a verb", "/api/v1/events/?verb=download.started"),
     Page("auditor", "REST: events of an actor", "/api/v1/events/?actor={reviewer}"),
@@ -148,6 +158,7 @@ def found() -> tuple[dict[str, str], dict[str, Account]]:
         "renewal": _nth(Renewal.objects.filter(status="open"), 0),
         "member": _nth(CoApplicant.objects.filter(status="joined"), 0),
         "event": _nth(Event.objects.order_by("id"), 1000),
+        "past": f"{timezone.now() - timedelta(days=365):%Y-%m-%dT%H:%M:%S}",
     }
     people = {
         "reviewer": reviewer,

@@ -269,7 +269,11 @@ class World:
             row = (number, account, release, pk, pk, "weights", status)
             self.grants.append((*row, stamp(at), stamp(end), stamp(at)))
             self.holders.append((number, account, at, end))
-            self._say("grant.issued", reviewer, "grant", number, at, application=pk)
+            until = datetime.fromtimestamp(end, UTC).isoformat()
+            terms = {"application": pk, "acceptance": pk, "tier": "weights", "ends_at": until}
+            self._say("grant.issued", reviewer, "grant", number, at, **terms)
+            if status == "revoked":
+                self._say("grant.revoked", reviewer, "grant", number, at + 90 * DAY)
             if end - 30 * DAY < self.now and self.random.random() < 0.1:
                 waits = end > self.now
                 row = (number, "open" if waits else "approved", self.writer.text(40), stamp(end))

@@ -157,7 +157,7 @@ class Event(AppendOnly):
         ordering = ("-id",)
         # Each filter of the log with the order of the log, so that a page of it is read and no more.
         indexes = [
-            models.Index(fields=["subject_id", "subject_type", "id"], name="event_about"),
+            models.Index(fields=["subject_id", "subject_type", "at", "id"], name="event_about"),
             models.Index(fields=["subject_type", "at", "id"], name="event_kind"),
             models.Index(fields=["verb", "at", "id"], name="event_verb"),
             models.Index(fields=["actor", "at", "id"], name="event_actor"),

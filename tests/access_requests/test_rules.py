@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from access_requests import evidence, selectors, services
@@ -67,6 +68,23 @@ def test_nothing_happens_without_a_rule_or_with_one_that_is_off(
     make_rule(is_active=False)
     application = asked(applied(by(GOOD), release))
     assert (application.state, application.reviews.count()) == (State.SUBMITTED, 0)
+
+
+def test_reviewers_read_why_a_rule_left_it_to_people_and_the_applicant_does_not(
+    make_rule: MakeRule, release: Release, rita: Account, client: Client
+) -> None:
+    make_rule(conditions=["research_domain", "orcid_sign_in"])
+    application = asked(applied(by(GOOD), release))
+    why = "The automatic rule “Research domains” left it to people. Not borne out: orcid_sign_in."
+    client.force_login(rita)
+    page = client.get(f"/admin/access_requests/application/{application.pk}/change/")
+    assert why in page.content.decode()
+    client.force_login(application.applicant)
+    for address in (f"/applications/{application.pk}/", f"/api/v1/applications/{application.pk}/"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert "left it to people" not in answer.content.decode()
+        assert "Not borne out" not in answer.content.decode()
 
 
 def test_a_rule_that_does_not_fit_leaves_no_trace(make_rule: MakeRule, release: Release) -> None:
