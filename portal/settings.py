@@ -59,7 +59,7 @@ ALLOWED_HOSTS = env.list(
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # its own would put its own site of the admin before ours
     "unfold.contrib.filters",
     "django.contrib.auth",  # before portal.accounts, whose admin takes Group off the menu
     "portal.accounts",
@@ -81,7 +81,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "whitenoise.runserver_nostatic",
-    "django.contrib.admin",
+    "portal.apps.DeskConfig",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",

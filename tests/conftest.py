@@ -1,5 +1,6 @@
 """The three people of every test: alice applies, rita reviews, mallory should see nothing."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,6 @@ SITE_FOLDERS = (
     "browser",
     "conformance",
     "demo",
-    "complaints",
 )  # which walk through the running site
 LONG_GROUPS = ("site", "walker")
 
@@ -54,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("postgres"):
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: nobody need look through it for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def group_of(path: Path) -> str:

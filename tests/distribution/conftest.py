@@ -88,9 +88,11 @@ class S3:
     secret_key: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """The server that WEIGHBRIDGE_TEST_S3 names (http://key:secret@host:port), or SeaweedFS."""
+    """The server that WEIGHBRIDGE_TEST_S3 names (http://key:secret@host:port), or SeaweedFS, which
+    is never idle: it ends with the file that needs it.
+    """
     if given := os.environ.get("WEIGHBRIDGE_TEST_S3"):
         place = urlsplit(given)
         host = f"{place.hostname}:{place.port}"

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from demo import catalogue, people, weights
+from demo import catalogue, people
 from portal.catalog.models import Release
 
 
@@ -23,6 +23,8 @@ class Command(BaseCommand):
         if not Release.objects.get(repo_id=catalogue.DEMO_REPO).is_published:
             folder = Path(settings.HOME) / "demo-weights"
             if not folder.exists():
+                from demo import weights  # brings torch, which a second start does without
+
                 self.stderr.write("Writing the demo model as three shards")
                 weights.build(folder)
             # The very command that a manager types.
