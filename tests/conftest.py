@@ -40,7 +40,7 @@ SITE_FOLDERS = (
     "demo",
     "complaints",
 )  # which walk through the running site
-LONG_GROUPS = ("site", "walker")
+LONG_GROUPS = ("site", "walker", "every_page")
 
 
 @pytest.hookimpl(trylast=True)
@@ -61,7 +61,7 @@ def group_of(path: Path) -> str:
     folder = path.relative_to(Path(__file__).parent).parts[0]
     if folder in SITE_FOLDERS:
         return "site"
-    return folder if folder == "walker" else str(path)
+    return folder if folder in LONG_GROUPS else str(path)
 
 
 @pytest.fixture
