@@ -46,11 +46,15 @@ class ArtifactInline(ReadOnly, TabularInline):
 
 @admin.register(Revision)
 class RevisionAdmin(ReadOnly, ModelAdmin):
-    list_display = ("release", "digest", "layout", "is_current", "published_by", "created_at")
+    list_display = ("release", "begins", "layout", "is_current", "published_by", "created_at")
     list_filter = ("is_current", "layout", "release")
     list_select_related = ("release", "published_by")
     search_fields = ("digest", "release__repo_id")
     inlines = (ArtifactInline,)
+
+    @admin.display(description="Digest", ordering="digest")
+    def begins(self, revision: Revision) -> str:
+        return f"{revision.digest[:12]}…"
 
 
 @admin.register(Download)

@@ -161,6 +161,12 @@ UNFOLD: dict[str, Any] = {
                     _link(
                         "Second factors", "lock", "admin:mfa_authenticator_changelist", "superuser"
                     ),
+                    _link(
+                        "E-mail addresses",
+                        "alternate_email",
+                        "admin:account_emailaddress_changelist",
+                        "superuser",
+                    ),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link(
                         "Who could open what",

@@ -40,7 +40,7 @@ SITE_FOLDERS = (
     "conformance",
     "demo",
 )  # which walk through the running site
-LONG_GROUPS = ("site", "walker")
+LONG_GROUPS = ("site", "walker", "every_page")
 
 
 @pytest.hookimpl(trylast=True)
@@ -67,7 +67,7 @@ def group_of(path: Path) -> str:
     folder = path.relative_to(Path(__file__).parent).parts[0]
     if folder in SITE_FOLDERS:
         return "site"
-    return folder if folder == "walker" else str(path)
+    return folder if folder in LONG_GROUPS else str(path)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from access_requests.selectors.applications import (
 )
 from access_requests.selectors.doors import (
     Standing,
+    accept_by,
     acceptances_of,
     agreement_of,
     all_grants,
@@ -122,6 +123,7 @@ __all__ = [
     "Standing",
     "Times",
     "Vouching",
+    "accept_by",
     "acceptances_of",
     "addresses_of",
     "age_of",

@@ -31,6 +31,11 @@ class Standing:
     def is_open(self) -> bool:
         return self.refusal is None
 
+    @property
+    def accept_by(self) -> datetime | None:
+        """Until when a newer licence text has to be accepted, so that it stays open."""
+        return accept_by(self.grant) if self.is_open else None
+
 
 def with_parts(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
     """With all that the rule looks at, in a fixed number of queries."""
@@ -240,6 +245,14 @@ def _check_status(grant: Grant) -> None:
             since=grant.status_changed_at,
             url=reverse("access_requests:mine"),
         )
+
+
+def accept_by(grant: Grant) -> datetime | None:
+    """Until when the grant stays open under the text that was accepted; None when no day is set for
+    it, or that day is past.
+    """
+    closes = licence_closed_since(grant)
+    return closes if closes and closes > timezone.now() else None
 
 
 def licence_closed_since(grant: Grant, *, at: datetime | None = None) -> datetime | None:

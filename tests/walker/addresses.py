@@ -122,14 +122,14 @@ def routes() -> list[Route]:
 
 def _walk(patterns: list[Any], before: str = "") -> Iterator[tuple[str, URLPattern]]:
     for pattern in patterns:
-        path = before + _readable(str(pattern.pattern))
+        path = before + readable(str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             yield from _walk(pattern.url_patterns, path)
         else:
             yield path, pattern
 
 
-def _readable(pattern: str) -> str:
+def readable(pattern: str) -> str:
     """A regular expression as a path: `^key/(?P<key>.+)/$` → `key/<key>/`."""
     pattern = re.sub(r"\(\?P(<\w+>)(?:[^()]|\([^()]*\))*\)", r"\1", pattern)
     return pattern.lstrip("^").removesuffix("$")
