@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access_requests', '0012_scale'),
+        ('access_requests', '0013_left_by_rules'),
     ]
 
     operations = [
