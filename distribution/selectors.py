@@ -1,14 +1,19 @@
 """Reads of what is published."""
 
+import re
 from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from distribution.manifest import Entry, document
 from distribution.models import Artifact, Download, Revision
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
+
+MAIN = "main"  # the one branch: whatever revision is current
+SHORTEST_PREFIX = 7  # hex digits of a digest that can stand for the whole
 
 
 def require_published(release: Release) -> None:
@@ -30,12 +35,88 @@ def current_revision(release: Release) -> Revision:
     revision = Revision.objects.filter(release=release, is_current=True).first()
     if revision is None:
         raise _not_published(release)
+    require_up(revision)
     return revision
 
 
-def files(release: Release) -> "QuerySet[Artifact]":
-    """The files of the current revision, by path. Raises as `current_revision` does."""
-    return current_revision(release).artifacts.order_by("path")
+def require_up(revision: Revision) -> None:
+    """Raise the Refusal TAKEN_DOWN for a revision that was taken down."""
+    if revision.taken_down_at is not None:
+        raise Refusal(
+            Code.TAKEN_DOWN,
+            f"Revision {revision.digest[:12]} of {revision.release.repo_id} was taken down: "
+            f"{revision.taken_down_reason}",
+            "Look on the page of the release for the one that takes its place.",
+            since=revision.taken_down_at,
+            url=revision.release.get_absolute_url(),
+        )
+
+
+def is_up(revision_id: int) -> bool:
+    """Whether files of the revision may still leave; asked again while they do."""
+    return Revision.objects.filter(pk=revision_id, taken_down_at=None).exists()
+
+
+def holders_of(revision: Revision) -> "QuerySet[Account]":
+    """Everybody who downloaded bytes of some file of the revision, and still has an account."""
+    served = Download.objects.filter(
+        artifact__revision=revision, bytes_asked__gt=0, grant__isnull=False
+    ).exclude(outcome=Download.Outcome.DENIED)
+    return Account.objects.filter(pk__in=served.values("grant__account"), is_active=True)
+
+
+def revision_named(release: Release, name: str) -> Revision:
+    """The revision that a program means: `main`, a tag, 40 hex digits or the first of them.
+
+    Raises the Refusal NOT_FOUND where no revision, or more than one, has that name, and as
+    `current_revision` does.
+    """
+    if name == MAIN:
+        return current_revision(release)
+    require_published(release)
+    revisions = Revision.objects.filter(release=release)
+    found = list(revisions.filter(tags__name=name)[:1])
+    if not found and re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},40}}", name):
+        found = list(revisions.filter(digest__startswith=name)[:2])
+    if len(found) == 1:
+        require_up(found[0])
+        return found[0]
+    few = "More than one revision" if found else "No revision"
+    raise Refusal(
+        Code.NOT_FOUND,
+        f"{few} of {release.repo_id} is called {name[:60]!r}.",
+        f"Ask for `{MAIN}`, or for the names on its files page.",
+        url=files_url(release),
+    )
+
+
+def entries(revision: Revision) -> list[Entry]:
+    """The rows of its manifest. Raises the Refusal UNAVAILABLE where chunks were never hashed."""
+    found = [artifact.entry for artifact in revision.artifacts.all()]
+    if any(entry.size and not entry.chunks for entry in found):
+        raise Refusal(
+            Code.UNAVAILABLE,
+            f"Revision {revision.digest[:12]} was published before manifests had chunks.",
+            "Its publisher has to publish the same folder once more.",
+        )
+    return found
+
+
+def manifest_of(revision: Revision) -> bytes:
+    """The manifest as it is served and signed. Raises as `entries` does."""
+    return document(revision.release.repo_id, revision.digest, entries(revision))
+
+
+def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artifact]":
+    """The files of a revision of the release, by path; of the current one where none is given.
+
+    Raises as `current_revision` does.
+    """
+    if revision is None:
+        revision = current_revision(release)
+    require_published(release)
+    require_up(revision)
+    return revision.artifacts.order_by("path")
 
 
 def files_url(release: Release) -> str:

@@ -2,8 +2,9 @@
 
 from distribution.services.linking import issue_link, issue_links
 from distribution.services.materialising import materialise
-from distribution.services.publishing import Published, publish, publish_folder, withdraw
+from distribution.services.publishing import Published, make_current, publish, publish_folder
 from distribution.services.serving import Ask, Opened, finish, open_link
+from distribution.services.withdrawing import restore, restore_revision, take_down, withdraw
 
 __all__ = [
     "Ask",
@@ -12,9 +13,13 @@ __all__ = [
     "finish",
     "issue_link",
     "issue_links",
+    "make_current",
     "materialise",
     "open_link",
     "publish",
     "publish_folder",
+    "restore",
+    "restore_revision",
+    "take_down",
     "withdraw",
 ]

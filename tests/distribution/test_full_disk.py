@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from distribution.errors import StoreFullError
 from distribution.services import publish
-from distribution.stores import copying
+from distribution.stores import incoming
 from portal.catalog.models import Release
 from tests.distribution.published import nothing_is_published, stored
 
@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(copying.os, "fsync", no_space)
+        patch.setattr(incoming.os, "fsync", no_space)
         with pytest.raises(StoreFullError, match="No space left on device"):
             publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)
@@ -56,11 +56,11 @@ def test_a_file_that_may_not_grow_leaves_nothing_half_written(
         "from pathlib import Path\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2}, {hard}))\n"
         "import django; django.setup()\n"
-        "from distribution import manifest\n"
+        "from distribution.hashing import hash_file\n"
         "from distribution.errors import StoreFullError\n"
         "from distribution.stores import get_store\n"
         f"path = Path({str(folder / 'consolidated.00.pth')!r})\n"
-        "try: get_store().put('sha256/x', path, sha256=manifest.hash_file(path)[1])\n"
+        "try: get_store().put('sha256/x', path, sha256=hash_file(path).sha256)\n"
         "except StoreFullError as error: print(error)\n"
     )
     env = os.environ | {

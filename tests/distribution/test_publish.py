@@ -13,9 +13,10 @@ from django.db import connection
 
 from distribution import manifest, selectors
 from distribution.errors import PublishError, StoreError
+from distribution.hashing import hash_file, hash_files
 from distribution.models import Revision
-from distribution.services import publish, publish_folder, withdraw
-from distribution.stores import copying
+from distribution.services import bringing, publish, publish_folder, withdraw
+from distribution.stores import incoming
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.audit.selectors import history
@@ -63,8 +64,8 @@ def test_the_same_files_give_the_same_digest_wherever_they_lie(
     release: Release, folder: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(folder, tmp_path / "elsewhere")
-    first = manifest.hash_files(folder, sorted(os.listdir(folder)))
-    second = manifest.hash_files(copy, sorted(os.listdir(copy), reverse=True))
+    first = manifest.entries(hash_files(folder, sorted(os.listdir(folder))))
+    second = manifest.entries(hash_files(copy, sorted(os.listdir(copy), reverse=True)))
     assert manifest.canonical(first) == manifest.canonical(second)
     assert len(manifest.digest(first)) == 40
 
@@ -164,14 +165,18 @@ def test_interrupted_it_goes_on_without_writing_again_what_is_there(
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(copying.os, "replace", break_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        publish(folder, repo_id="meta/llama-7b", actor=None)
+    monkeypatch.setattr(bringing.os, "cpu_count", lambda: 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(incoming.os, "replace", break_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)
-    (kept,) = stored(store)
-    written = kept.stat().st_mtime_ns
+    (kept,) = stored(store / "sha256")
+    (draft,) = stored(store / "incoming")
+    written = kept.stat().st_mtime_ns, draft.stat().st_ino
     publish(folder, repo_id="meta/llama-7b", actor=None)
-    assert kept.stat().st_mtime_ns == written
+    assert kept.stat().st_mtime_ns == written[0]
+    assert written[1] in [path.stat().st_ino for path in stored(store)], "the draft was used"
     assert len(stored(store)) == 3
 
 
@@ -182,21 +187,22 @@ def test_killed_in_the_middle_and_run_again_it_publishes_the_whole(
     """A real process, a real SIGKILL while it writes the first file; a fresh start afterwards."""
     process = _publish_in_a_process(folder, store, slow=True)
     deadline = time.monotonic() + 60
-    while not list(store.rglob("*.part")):
+    while not any(path.stat().st_size for path in stored(store / "incoming")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert nothing_is_published(release)
-    assert list(store.rglob("*.part")), "the test killed it too late"
+    assert stored(store / "incoming"), "the test killed it too late"
     again = _publish_in_a_process(folder, store, slow=False)
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
     assert b"published meta/llama-7b@" in out
     release.refresh_from_db()
     for artifact in selectors.files(release):
-        assert manifest.hash_file(store / artifact.store_key) == (artifact.size, artifact.sha256)
+        found = hash_file(store / artifact.store_key)
+        assert (found.size, found.sha256) == (artifact.size, artifact.sha256)
     assert len(stored(store)) == 3
 
 
@@ -207,10 +213,9 @@ def _publish_in_a_process(folder: Path, store: Path, *, slow: bool) -> subproces
         "import portal.settings as s\n"
         f"s.DATABASES['default']['NAME'] = {connection.settings_dict['NAME']!r}\n"
         "import django; django.setup()\n"
-        "from distribution.stores import copying\n"
+        "from distribution.stores import incoming\n"
         + (
-            "copying._copy = lambda source, out, *_: (out.write(b'half'), out.flush(), "
-            "time.sleep(60))\n"
+            "incoming._copy = lambda source, out, *_: (out.write(b'half'), time.sleep(60))\n"
             if slow
             else ""
         )
@@ -229,14 +234,14 @@ def _publish_in_a_process(folder: Path, store: Path, *, slow: bool) -> subproces
 def test_a_file_that_changes_while_it_is_published_is_not_kept(
     release: Release, folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hash_files = manifest.hash_files
+    of_folder = bringing.of_folder
 
-    def and_then_change(*args, **kwargs):
-        entries = hash_files(*args, **kwargs)
+    def and_then_change(*args):
+        items = of_folder(*args)
         (folder / "tokenizer.model").write_bytes(b"changed meanwhile")
-        return entries
+        return items
 
-    monkeypatch.setattr(manifest, "hash_files", and_then_change)
+    monkeypatch.setattr(bringing, "of_folder", and_then_change)
     with pytest.raises(StoreError, match="changed or was damaged"):
         publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)
