@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access_requests.selectors import require_metadata
 from distribution import selectors, services
 from distribution.models import Artifact
 from portal.accounts.models import Account, Scope
@@ -51,7 +52,10 @@ class Files(generics.ListAPIView[Artifact]):
     scope = Scope.READ
 
     def get_queryset(self) -> "QuerySet[Artifact]":
-        return selectors.files(get_object_or_404(Release, slug=self.kwargs["slug"]))
+        release = get_object_or_404(Release, slug=self.kwargs["slug"])
+        assert isinstance(self.request.user, Account)
+        require_metadata(self.request.user, release)
+        return selectors.files(release)
 
 
 class Links(APIView):

@@ -2,6 +2,7 @@
 
 from distribution.services.linking import issue_link, issue_links
 from distribution.services.materialising import materialise
+from distribution.services.passing import link_at_once, require_grant
 from distribution.services.publishing import Published, publish, publish_folder, withdraw
 from distribution.services.serving import Ask, Opened, finish, open_link
 
@@ -12,9 +13,11 @@ __all__ = [
     "finish",
     "issue_link",
     "issue_links",
+    "link_at_once",
     "materialise",
     "open_link",
     "publish",
     "publish_folder",
+    "require_grant",
     "withdraw",
 ]

@@ -1,7 +1,11 @@
 """What pages of other floors show of published files: `{% load files %}`."""
 
-from django import template
+from typing import Any
 
+from django import template
+from django.contrib.auth.models import AnonymousUser
+
+from access_requests.selectors import require_metadata
 from distribution import selectors, sizes
 from distribution.models import Artifact
 from portal.catalog.models import Release
@@ -10,12 +14,14 @@ from portal.refusals import Refusal
 register = template.Library()
 
 
-@register.simple_tag
-def release_files(release: Release) -> list[Artifact]:
+@register.simple_tag(takes_context=True)
+def release_files(context: dict[str, Any], release: Release) -> list[Artifact]:
     """`{% release_files release as files %}`: the files of the current revision; empty where
-    none can be had.
+    none can be had, or this person may not read what is known of them.
     """
+    request = context.get("request")
     try:
+        require_metadata(request.user if request else AnonymousUser(), release)
         return list(selectors.files(release))
     except Refusal:
         return []
