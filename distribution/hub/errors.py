@@ -66,8 +66,17 @@ def _in_hub_words(error: Exception) -> Exception:
             headers=refusal.headers,
         )
     if refusal.status in (401, 403):
-        refusal.headers = {**GATED, **refusal.headers}
+        refusal.headers = {**GATED, **_warning(refusal), **refusal.headers}
     return refusal
+
+
+def _warning(refusal: Refusal) -> dict[str, str]:
+    """`hf` says of `GatedRepo` that approval is needed, whatever our message says; but it prints warnings,
+    one for each topic (what stands before the semicolon).
+    """
+    text = hub_words.message(refusal)
+    topic = text.partition(".")[0].replace(";", ",")
+    return {"X-HF-Warning": f"{topic}; {text}"}
 
 
 def _waits_too_long(refusal: Refusal) -> bool:

@@ -6,7 +6,8 @@ from django import template
 from django.contrib.auth.models import AnonymousUser
 
 from access_requests.selectors import require_metadata
-from distribution import selectors, signing, sizes
+from distribution import clients, selectors, signing, sizes
+from distribution.clients import Client
 from distribution.models import Artifact
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -25,6 +26,12 @@ def release_files(context: dict[str, Any], release: Release) -> list[Artifact]:
         return list(selectors.files(release))
     except Refusal:
         return []
+
+
+@register.simple_tag
+def client_lines(release: Release, artifacts: list[Artifact]) -> list[Client]:
+    """`{% client_lines release artifacts as clients %}`: what to type into each program."""
+    return clients.clients(release, artifacts)
 
 
 @register.simple_tag
