@@ -59,9 +59,14 @@ class Claim:
 
 def url(grant_id: int, artifact: Artifact, *, expires_at: datetime) -> str:
     """The absolute address of a link; its expiry counts in whole seconds."""
+    signed = token(grant_id, artifact, expires_at=expires_at)
+    return settings.BASE_URL + reverse("distribution:download", args=[signed, artifact.path])
+
+
+def token(grant_id: int, artifact: Artifact, *, expires_at: datetime) -> str:
+    """What `read` reads."""
     numbers = (grant_id, artifact.pk, int(expires_at.timestamp()))
-    token = _signer().sign(".".join(map(signing.b62_encode, numbers)))
-    return settings.BASE_URL + reverse("distribution:download", args=[token, artifact.path])
+    return _signer().sign(".".join(map(signing.b62_encode, numbers)))
 
 
 def read(token: str) -> Claim:

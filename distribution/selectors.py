@@ -90,6 +90,14 @@ def revision_named(release: Release, name: str) -> Revision:
     )
 
 
+def artifact_named(release: Release, revision: str, path: str) -> Artifact | None:
+    """The file of that path in the revision of that name; None where either is not there."""
+    try:
+        return revision_named(release, revision).artifacts.filter(path=path).first()
+    except Refusal:
+        return None
+
+
 def entries(revision: Revision) -> list[Entry]:
     """The rows of its manifest. Raises the Refusal UNAVAILABLE where chunks were never hashed."""
     found = [artifact.entry for artifact in revision.artifacts.all()]

@@ -16,6 +16,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from access_requests.selectors import require_metadata
 from distribution import ranges, selectors, services, signing
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
@@ -41,6 +42,7 @@ def files(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, Account)
     context: dict[str, Any] = {"release": release, "link_hours": release.link_hours}
     try:
+        require_metadata(request.user, release)
         artifacts = list(selectors.files(release))
         context |= {"artifacts": artifacts, "size": sum(artifact.size for artifact in artifacts)}
         context["revision"] = selectors.current_revision(release)
@@ -97,14 +99,15 @@ async def download(request: HttpRequest, token: str, filename: str) -> HttpRespo
     """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
     grant.
     """
-    opened = await sync_to_async(services.open_link)(token, filename, _ask(request))
+    opened = await sync_to_async(services.open_link)(token, filename, ask_of(request))
     response = await _hand_over(request.method == "HEAD", opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _ask(request: HttpRequest) -> Ask:
+def ask_of(request: HttpRequest) -> Ask:
+    """What the request on a link says that matters."""
     return Ask(
         method=request.method or "GET",
         range=request.headers.get("Range", ""),

@@ -46,7 +46,8 @@ def request_id(get_response: Handler) -> Handler:
     """Give each request an id that every answer, refusal and log line carries."""
 
     def before(request: HttpRequest) -> None:
-        given = request.headers.get("X-Request-Id", "")
+        # The second is what clients of the hub send with every call, and tell their user.
+        given = request.headers.get("X-Request-Id") or request.headers.get("X-Amzn-Trace-Id", "")
         request.request_id = given if _SAFE_ID.match(given) else secrets.token_hex(8)  # type: ignore[attr-defined]
 
     def after(request: HttpRequest, response: HttpResponse) -> None:

@@ -117,6 +117,12 @@ class Refusal(Exception):
     def title(self) -> str:
         return TITLE[self.code]
 
+    @property
+    def text(self) -> str:
+        """Cause, since when, and the way out, in one line for a person."""
+        since = f" (since {self.since:%Y-%m-%d %H:%M} UTC)" if self.since else ""
+        return " ".join(f"{self.detail}{since} {self.way_out}".split())
+
     def problem(self, request_id: str) -> dict[str, object]:
         """The body of application/problem+json (RFC 9457)."""
         body: dict[str, object] = {
@@ -138,6 +144,4 @@ class Refusal(Exception):
 
     def line(self, request_id: str) -> str:
         """One readable line, for curl."""
-        since = f" (since {self.since:%Y-%m-%d %H:%M} UTC)" if self.since else ""
-        text = " ".join(f"{self.detail}{since} {self.way_out}".split())
-        return f"{self.code}: {text} [request {request_id}]\n"
+        return f"{self.code}: {self.text} [request {request_id}]\n"

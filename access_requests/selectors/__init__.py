@@ -46,10 +46,18 @@ from access_requests.selectors.hub import (
     hub_account_of_request,
     hub_release,
     hub_requests,
+    no_such_release,
     open_grants,
     rejected_request,
     returned_application,
     waiting_application,
+)
+from access_requests.selectors.metadata import (
+    may_read_metadata,
+    release_known_to,
+    releases_known_to,
+    require_known,
+    require_metadata,
 )
 from access_requests.selectors.next_step import NextStep, next_step
 from access_requests.selectors.people import addresses_of, coapplicants_of, is_in, places, places_of
@@ -168,8 +176,10 @@ __all__ = [
     "last_return",
     "looks_seen_by",
     "may_go_without",
+    "may_read_metadata",
     "next_for",
     "next_step",
+    "no_such_release",
     "open_application",
     "open_grants",
     "open_look",
@@ -185,8 +195,12 @@ __all__ = [
     "reasons_for",
     "refused_last",
     "rejected_request",
+    "release_known_to",
+    "releases_known_to",
     "releases_named",
     "renewals",
+    "require_known",
+    "require_metadata",
     "returned_application",
     "review_queue",
     "role_in",

@@ -15,6 +15,7 @@ from distribution import links, ranges, selectors
 from distribution.models import Artifact, Download
 from distribution.ranges import Span
 from distribution.stores import get_store
+from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.refusals import Code, Refusal
@@ -60,12 +61,7 @@ def open_link(token: str, filename: str, ask: Ask) -> Opened:
 
     Raises Refusal. Call it outside a transaction: the row of a denial has to stay.
     """
-    row = Download(
-        method=ask.method[:8],
-        ip=_address(ask.ip),
-        user_agent=ask.user_agent.replace("\0", "")[:200],
-        request_id=ask.request_id,
-    )
+    row = _row(ask)
     try:
         artifact = _admit(token, filename, row)
         tag = ranges.etag(artifact.sha256)
@@ -85,6 +81,24 @@ def finish(download: Download, bytes_sent: int) -> None:
     """A transfer that we served is over, whole or not."""
     download.bytes_sent, download.finished_at = bytes_sent, timezone.now()
     download.save(update_fields=["bytes_sent", "finished_at"])
+
+
+def deny(
+    ask: Ask, refusal: Refusal, *, grant: Grant | None, artifact: Artifact | None, actor: Account
+) -> None:
+    """Write down that a person's program was refused at a door that needs no link."""
+    row = _row(ask)
+    row.grant, row.artifact = grant, artifact
+    _deny(row, refusal, actor=actor)
+
+
+def _row(ask: Ask) -> Download:
+    return Download(
+        method=ask.method[:8],
+        ip=_address(ask.ip),
+        user_agent=ask.user_agent.replace("\0", "")[:200],
+        request_id=ask.request_id,
+    )
 
 
 def _admit(token: str, filename: str, row: Download) -> Artifact:
@@ -132,7 +146,7 @@ def _require_stored(artifact: Artifact) -> None:
 
 
 @transaction.atomic
-def _deny(row: Download, refusal: Refusal) -> None:
+def _deny(row: Download, refusal: Refusal, *, actor: Account | None = None) -> None:
     row.outcome, row.code, row.finished_at = (
         Download.Outcome.DENIED,
         str(refusal.code),
@@ -142,7 +156,7 @@ def _deny(row: Download, refusal: Refusal) -> None:
     record(
         Verb.DOWNLOAD_DENIED,
         row,
-        actor=None,
+        actor=actor,
         code=row.code,
         grant=row.grant_id,
         artifact=row.artifact_id,

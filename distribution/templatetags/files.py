@@ -1,8 +1,13 @@
 """What pages of other floors show of published files: `{% load files %}`."""
 
-from django import template
+from typing import Any
 
-from distribution import selectors, signing, sizes
+from django import template
+from django.contrib.auth.models import AnonymousUser
+
+from access_requests.selectors import require_metadata
+from distribution import clients, selectors, signing, sizes
+from distribution.clients import Client
 from distribution.models import Artifact
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -10,15 +15,23 @@ from portal.refusals import Refusal
 register = template.Library()
 
 
-@register.simple_tag
-def release_files(release: Release) -> list[Artifact]:
+@register.simple_tag(takes_context=True)
+def release_files(context: dict[str, Any], release: Release) -> list[Artifact]:
     """`{% release_files release as files %}`: the files of the current revision; empty where
-    none can be had.
+    none can be had, or this person may not read what is known of them.
     """
+    request = context.get("request")
     try:
+        require_metadata(request.user if request else AnonymousUser(), release)
         return list(selectors.files(release))
     except Refusal:
         return []
+
+
+@register.simple_tag
+def client_lines(release: Release, artifacts: list[Artifact]) -> list[Client]:
+    """`{% client_lines release artifacts as clients %}`: what to type into each program."""
+    return clients.clients(release, artifacts)
 
 
 @register.simple_tag

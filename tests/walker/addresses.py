@@ -63,7 +63,17 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
     (r"api/models/<path:repo>", "repo"),
+    (r"<repo:repo>", "repo"),
 )
+# What stands behind a repo of the hub, or in its place where there is none of ours.
+OF_THE_HUB = {
+    "<repo:repo>/resolve/<path:rest>": "main/params.json",
+    "api/models/<repo:repo>/tree/<path:rest>": "main",
+    "api/models/<path:rest>": "meta/llama-7b/nothing-we-have",
+    "api/datasets/<path:rest>": "meta/words",
+    "api/spaces/<path:rest>": "meta/chat",
+    "<path:rest>/resolve/<path:file>": "gpt2",
+}
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
     "licence": Licence,
@@ -114,7 +124,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/"
+            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
             r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<(path|int)",
             self.path,
         )
@@ -179,8 +189,12 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["jsonl", "csv"]
         case "status":  # of the hub's lists
             return ["pending", "accepted", "rejected"]
-        case "revision":
+        case "revision" | "rev":
             return ["main"]
+        case "rest":
+            return [OF_THE_HUB[route.path]]
+        case "file":
+            return ["main/config.json"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:

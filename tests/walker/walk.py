@@ -28,6 +28,7 @@ from tests.walker.world import OWNERS
 WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "root")
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
+HUB = ("/api/models", "/api/datasets/", "/api/spaces/", "/api/whoami-v2")  # and files
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
 
 
@@ -106,7 +107,7 @@ class Walker:
         """One request, whose effects are undone, whose CSRF token is checked."""
         site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
-        if address.startswith("/api/models/") and self.token:
+        if self.token and (address.startswith(HUB) or "/resolve/" in address):
             sent["headers"]["authorization"] = f"Bearer {self.token}"
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
