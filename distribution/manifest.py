@@ -1,35 +1,48 @@
-"""The manifest of a revision: which files, how long, with which SHA-256. Its own digest names
-the revision.
+"""The manifest of a revision: which files, how long, with which SHA-256, as a whole and in chunks.
+
+Two texts are made of it, and both are canonical JSON. The list of (path, size, sha256) alone names
+the revision: it depends on the content and on nothing else. The document is what is served and
+signed; beside the list it says the release, the revision, and the hash of each chunk.
 """
 
 import hashlib
 import json
-import os
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-CHUNK = 4 * 1024 * 1024  # bytes read at once
+from distribution.hashing import CHUNK_SIZE, Digest
 
-# Called with (stage, bytes done, bytes in all); stage is "hashing" or "storing".
-Progress = Callable[[str, int, int], None]
+FORMAT = "weighbridge-manifest/1"
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One file: path inside the folder with `/`, size in bytes, SHA-256 in 64 hex digits."""
+    """One file: path inside the folder with `/`, size in bytes, SHA-256 in 64 hex digits, as a
+    whole and of each chunk.
+    """
 
     path: str
     size: int
     sha256: str
+    chunks: tuple[str, ...] = ()
+
+
+def entries(digests: Mapping[str, Digest]) -> list[Entry]:
+    """Path → Digest as the rows of a manifest."""
+    return sorted(
+        Entry(path, found.size, found.sha256, found.chunks) for path, found in digests.items()
+    )
 
 
 def canonical(entries: Iterable[Entry]) -> bytes:
     """The one JSON text of these files, whatever the order they come in."""
-    rows = [asdict(entry) for entry in sorted(entries)]
-    return json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()
+    return _json(
+        [
+            {"path": entry.path, "sha256": entry.sha256, "size": entry.size}
+            for entry in sorted(entries)
+        ]
+    )
 
 
 def digest(entries: Iterable[Entry]) -> str:
@@ -39,42 +52,32 @@ def digest(entries: Iterable[Entry]) -> str:
     return hashlib.sha256(canonical(entries)).hexdigest()[:40]
 
 
-class Counter:
-    """Adds up bytes from several threads and reports the sum."""
-
-    def __init__(self, stage: str, total: int, progress: Progress | None) -> None:
-        self._stage, self._total, self._progress = stage, total, progress
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self._done += count
-            if self._progress:
-                self._progress(self._stage, self._done, self._total)
-
-
-def hash_files(folder: Path, paths: list[str], *, progress: Progress | None = None) -> list[Entry]:
-    """An entry for each path, hashed in as many threads as there are cores (hashlib lets go of
-    the GIL).
-    """
-    counter = Counter("hashing", sum((folder / path).stat().st_size for path in paths), progress)
-
-    def entry(path: str) -> Entry:
-        size, sha256 = hash_file(folder / path, counter.add)
-        return Entry(path, size, sha256)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return sorted(pool.map(entry, paths))
+def document(repo_id: str, revision: str, entries: Iterable[Entry]) -> bytes:
+    """The manifest as it is served and signed, byte for byte the same each time."""
+    files = [
+        {
+            "path": entry.path,
+            "size": entry.size,
+            "sha256": entry.sha256,
+            "chunks": list(entry.chunks),
+        }
+        for entry in sorted(entries)
+    ]
+    return _json(
+        {
+            "format": FORMAT,
+            "repo_id": repo_id,
+            "revision": revision,
+            "chunk_size": CHUNK_SIZE,
+            "files": files,
+        }
+    )
 
 
-def hash_file(path: Path, advance: Callable[[int], None] | None = None) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file, in bounded memory."""
-    sha, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            sha.update(chunk)
-            size += len(chunk)
-            if advance:
-                advance(len(chunk))
-    return size, sha.hexdigest()
+def sums(entries: Iterable[Entry]) -> str:
+    """The lines that `sha256sum -c` reads."""
+    return "".join(f"{entry.sha256}  {entry.path}\n" for entry in sorted(entries))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

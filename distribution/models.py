@@ -4,12 +4,15 @@ from django.conf import settings
 from django.db import models
 
 from access_requests.models import Grant
+from distribution.hashing import CHUNK_SIZE
+from distribution.manifest import Entry
+from distribution.stores.base import key_of
 from portal.catalog.models import Release
 
 
 class Revision(models.Model):
-    """An immutable set of files, named by the first 40 hex digits of the SHA-256 of its
-    manifest.
+    """An immutable set of files, named by the first 40 hex digits of the SHA-256 of its list of
+    files. The current one is what the branch `main` means.
     """
 
     class Layout(models.TextChoices):
@@ -50,6 +53,9 @@ class Artifact(models.Model):
     path = models.CharField(max_length=255)
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
+    # 32 bytes for each chunk of hashing.CHUNK_SIZE, one behind the other. Empty for an empty file, and
+    # for one that was published before chunks were kept: publishing it again fills them in.
+    chunk_digests = models.BinaryField(default=b"", editable=False)
 
     class Meta:
         ordering = ("path",)
@@ -62,7 +68,53 @@ class Artifact(models.Model):
 
     @property
     def store_key(self) -> str:
-        return f"sha256/{self.sha256[:2]}/{self.sha256}"
+        return key_of(self.sha256)
+
+    @classmethod
+    def of(cls, revision: Revision, entry: Entry) -> "Artifact":
+        """The row, not yet saved, of a file of the revision."""
+        digests = bytes.fromhex("".join(entry.chunks))
+        return cls(
+            revision=revision,
+            path=entry.path,
+            size=entry.size,
+            sha256=entry.sha256,
+            chunk_digests=digests,
+        )
+
+    @property
+    def chunks(self) -> tuple[str, ...]:
+        """The SHA-256 of each chunk, in hex; () too where they are not known."""
+        if 0 < self.size <= CHUNK_SIZE:  # its only chunk is the whole file
+            return (self.sha256,)
+        whole = bytes(self.chunk_digests).hex()
+        return tuple(whole[start : start + 64] for start in range(0, len(whole), 64))
+
+    @property
+    def entry(self) -> Entry:
+        """Its row of the manifest."""
+        return Entry(self.path, self.size, self.sha256, self.chunks)
+
+
+class Tag(models.Model):
+    """A name that a manager gave to a revision, `v1` say. It is never moved to another."""
+
+    release = models.ForeignKey(Release, models.PROTECT, related_name="tags")
+    name = models.CharField(max_length=128)
+    revision = models.ForeignKey(Revision, models.PROTECT, related_name="tags")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.UniqueConstraint(fields=["release", "name"], name="one_revision_per_tag")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Download(models.Model):

@@ -1,14 +1,19 @@
 """Reads of what is published."""
 
+import re
 from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from distribution.manifest import Entry, document
 from distribution.models import Artifact, Download, Revision
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
+
+MAIN = "main"  # the one branch: whatever revision is current
+SHORTEST_PREFIX = 7  # hex digits of a digest that can stand for the whole
 
 
 def require_published(release: Release) -> None:
@@ -31,6 +36,47 @@ def current_revision(release: Release) -> Revision:
     if revision is None:
         raise _not_published(release)
     return revision
+
+
+def revision_named(release: Release, name: str) -> Revision:
+    """The revision that a program means: `main`, a tag, 40 hex digits or the first of them.
+
+    Raises the Refusal NOT_FOUND where no revision, or more than one, has that name, and as
+    `current_revision` does.
+    """
+    if name == MAIN:
+        return current_revision(release)
+    require_published(release)
+    revisions = Revision.objects.filter(release=release)
+    found = list(revisions.filter(tags__name=name)[:1])
+    if not found and re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},40}}", name):
+        found = list(revisions.filter(digest__startswith=name)[:2])
+    if len(found) == 1:
+        return found[0]
+    few = "More than one revision" if found else "No revision"
+    raise Refusal(
+        Code.NOT_FOUND,
+        f"{few} of {release.repo_id} is called {name[:60]!r}.",
+        f"Ask for `{MAIN}`, or for the names on its files page.",
+        url=files_url(release),
+    )
+
+
+def entries(revision: Revision) -> list[Entry]:
+    """The rows of its manifest. Raises the Refusal UNAVAILABLE where chunks were never hashed."""
+    found = [artifact.entry for artifact in revision.artifacts.all()]
+    if any(entry.size and not entry.chunks for entry in found):
+        raise Refusal(
+            Code.UNAVAILABLE,
+            f"Revision {revision.digest[:12]} was published before manifests had chunks.",
+            "Its publisher has to publish the same folder once more.",
+        )
+    return found
+
+
+def manifest_of(revision: Revision) -> bytes:
+    """The manifest as it is served and signed. Raises as `entries` does."""
+    return document(revision.release.repo_id, revision.digest, entries(revision))
 
 
 def files(release: Release) -> "QuerySet[Artifact]":

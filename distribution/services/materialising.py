@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distribution import manifest
 from distribution.errors import StoreError
+from distribution.hashing import hash_file
 from distribution.models import Artifact, Revision
 from distribution.stores import Store, get_store
 
@@ -48,7 +48,7 @@ def _bring(store: Store, artifact: Artifact, target: Path) -> None:
 
 def _check(source: Path, artifact: Artifact) -> None:
     try:
-        _, found = manifest.hash_file(source)
+        found = hash_file(source).sha256
     except OSError as error:
         raise StoreError(
             f"{artifact.path} cannot be read from the store: {error.strerror}."

@@ -7,8 +7,10 @@ from django.db import transaction
 
 from distribution import checkpoints, folders, manifest
 from distribution.errors import PublishError, StoreError
-from distribution.manifest import Entry, Progress
+from distribution.hashing import Counter, Progress, hash_files
+from distribution.manifest import Entry
 from distribution.models import Artifact, Revision
+from distribution.services import tagging
 from distribution.stores import Store, get_store
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -34,21 +36,29 @@ def publish(
 
 
 def publish_folder(
-    folder: Path, *, repo_id: str, actor: Account | None, progress: Progress | None = None
+    folder: Path,
+    *,
+    repo_id: str,
+    actor: Account | None,
+    tag: str = "",
+    progress: Progress | None = None,
 ) -> Published:
     """Check the folder, hash it, store it, and only then, in one transaction, publish it.
 
     Run again it changes nothing; interrupted and run again it goes on, as files in the store are
-    not written twice. actor: None for the operator at the command line. Raises PublishError,
-    StoreError, and the Refusal NOT_ALLOWED for a person who is no manager.
+    not written twice. actor: None for the operator at the command line. tag: a name for the
+    revision. Raises PublishError, StoreError, and the Refusals NOT_ALLOWED for a person who is no
+    manager and INVALID or CONFLICT for a tag that cannot be given.
     """
     _require_manager(actor)
     release = _release(repo_id)
+    if tag:
+        tagging.check_name(tag)
     paths = folders.walk(folder)
     layout = checkpoints.validate(folder, paths, model_parallel=release.model_parallel)
-    entries = manifest.hash_files(folder, paths, progress=progress)
+    entries = manifest.entries(hash_files(folder, paths, progress=progress))
     _store(folder, entries, get_store(), progress)
-    return _record(release.pk, layout, entries, actor=actor)
+    return _record(release.pk, layout, entries, tag, actor=actor)
 
 
 @transaction.atomic
@@ -99,7 +109,7 @@ def _store(folder: Path, entries: list[Entry], store: Store, progress: Progress 
     }  # two equal files are one
     missing = [entry.size for key, entry in files.items() if store.size(key) is None]
     store.check_room(sum(missing))
-    counter = manifest.Counter("storing", sum(entry.size for entry in files.values()), progress)
+    counter = Counter("storing", sum(entry.size for entry in files.values()), progress)
     for key, entry in files.items():
         try:
             store.put(key, folder / entry.path, sha256=entry.sha256, advance=counter.add)
@@ -111,19 +121,12 @@ def _store(folder: Path, entries: list[Entry], store: Store, progress: Progress 
 
 @transaction.atomic
 def _record(
-    release_id: int, layout: str, entries: list[Entry], *, actor: Account | None
+    release_id: int, layout: str, entries: list[Entry], tag: str, *, actor: Account | None
 ) -> Published:
     release = Release.objects.select_for_update().get(pk=release_id)
-    revision, created = Revision.objects.get_or_create(
-        release=release,
-        digest=manifest.digest(entries),
-        defaults={"layout": layout, "published_by": actor},
-    )
-    if created:
-        Artifact.objects.bulk_create(
-            Artifact(revision=revision, path=entry.path, size=entry.size, sha256=entry.sha256)
-            for entry in entries
-        )
+    revision = _kept(release, layout, entries, actor)
+    if tag:
+        tagging.give(tag, release, revision, actor)
     if revision.is_current and release.is_published:
         return Published(revision, changed=False)
     before, release.status = release.status, Release.Status.PUBLISHED
@@ -141,3 +144,20 @@ def _record(
         before=before,
     )
     return Published(revision, changed=True)
+
+
+def _kept(release: Release, layout: str, entries: list[Entry], actor: Account | None) -> Revision:
+    """The row of these files, made if there is none; one made before chunks were kept gets them."""
+    revision, created = Revision.objects.get_or_create(
+        release=release,
+        digest=manifest.digest(entries),
+        defaults={"layout": layout, "published_by": actor},
+    )
+    if created:
+        Artifact.objects.bulk_create(Artifact.of(revision, entry) for entry in entries)
+        return revision
+    for artifact in revision.artifacts.filter(chunk_digests=b"", size__gt=0):
+        entry = next(entry for entry in entries if entry.path == artifact.path)
+        artifact.chunk_digests = Artifact.of(revision, entry).chunk_digests
+        artifact.save(update_fields=["chunk_digests"])
+    return revision

@@ -2,11 +2,15 @@
 its content.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-Advance = Callable[[int], None]  # called with the number of bytes just moved
+from distribution.hashing import Advance
+
+
+def key_of(sha256: str) -> str:
+    """Where the bytes of this SHA-256 lie."""
+    return f"sha256/{sha256[:2]}/{sha256}"
 
 
 class Store(Protocol):

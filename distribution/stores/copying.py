@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from distribution.errors import StoreError, StoreFullError
+from distribution.hashing import Advance
 from distribution.sizes import exact, human
-from distribution.stores.base import Advance
 
 CHUNK = 4 * 1024 * 1024  # bytes
 PART = ".part"

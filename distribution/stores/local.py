@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from distribution.errors import StoreError
-from distribution.stores.base import Advance
+from distribution.hashing import Advance
 from distribution.stores.copying import full, sweep, write_checked
 
 

@@ -16,7 +16,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from distribution.errors import StoreError
-from distribution.stores.base import Advance
+from distribution.hashing import Advance
 from distribution.stores.copying import CHUNK, write_checked
 
 if TYPE_CHECKING:

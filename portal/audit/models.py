@@ -29,6 +29,7 @@ class Verb(models.TextChoices):
     LICENCE_PUBLISHED = "licence.published"
     RELEASE_PUBLISHED = "release.published"
     RELEASE_WITHDRAWN = "release.withdrawn"
+    RELEASE_TAGGED = "release.tagged"
     # Edits by managers: they name the fields, and hold no text of them.
     RELEASE_CHANGED = "release.changed"
     FAMILY_CHANGED = "family.changed"

@@ -56,11 +56,11 @@ def test_a_file_that_may_not_grow_leaves_nothing_half_written(
         "from pathlib import Path\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2}, {hard}))\n"
         "import django; django.setup()\n"
-        "from distribution import manifest\n"
+        "from distribution.hashing import hash_file\n"
         "from distribution.errors import StoreFullError\n"
         "from distribution.stores import get_store\n"
         f"path = Path({str(folder / 'consolidated.00.pth')!r})\n"
-        "try: get_store().put('sha256/x', path, sha256=manifest.hash_file(path)[1])\n"
+        "try: get_store().put('sha256/x', path, sha256=hash_file(path).sha256)\n"
         "except StoreFullError as error: print(error)\n"
     )
     env = os.environ | {

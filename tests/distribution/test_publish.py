@@ -13,8 +13,9 @@ from django.db import connection
 
 from distribution import manifest, selectors
 from distribution.errors import PublishError, StoreError
+from distribution.hashing import hash_file, hash_files
 from distribution.models import Revision
-from distribution.services import publish, publish_folder, withdraw
+from distribution.services import publish, publish_folder, publishing, withdraw
 from distribution.stores import copying
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
@@ -63,8 +64,8 @@ def test_the_same_files_give_the_same_digest_wherever_they_lie(
     release: Release, folder: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(folder, tmp_path / "elsewhere")
-    first = manifest.hash_files(folder, sorted(os.listdir(folder)))
-    second = manifest.hash_files(copy, sorted(os.listdir(copy), reverse=True))
+    first = manifest.entries(hash_files(folder, sorted(os.listdir(folder))))
+    second = manifest.entries(hash_files(copy, sorted(os.listdir(copy), reverse=True)))
     assert manifest.canonical(first) == manifest.canonical(second)
     assert len(manifest.digest(first)) == 40
 
@@ -196,7 +197,8 @@ def test_killed_in_the_middle_and_run_again_it_publishes_the_whole(
     assert b"published meta/llama-7b@" in out
     release.refresh_from_db()
     for artifact in selectors.files(release):
-        assert manifest.hash_file(store / artifact.store_key) == (artifact.size, artifact.sha256)
+        found = hash_file(store / artifact.store_key)
+        assert (found.size, found.sha256) == (artifact.size, artifact.sha256)
     assert len(stored(store)) == 3
 
 
@@ -229,14 +231,12 @@ def _publish_in_a_process(folder: Path, store: Path, *, slow: bool) -> subproces
 def test_a_file_that_changes_while_it_is_published_is_not_kept(
     release: Release, folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hash_files = manifest.hash_files
-
     def and_then_change(*args, **kwargs):
-        entries = hash_files(*args, **kwargs)
+        digests = hash_files(*args, **kwargs)
         (folder / "tokenizer.model").write_bytes(b"changed meanwhile")
-        return entries
+        return digests
 
-    monkeypatch.setattr(manifest, "hash_files", and_then_change)
+    monkeypatch.setattr(publishing, "hash_files", and_then_change)
     with pytest.raises(StoreError, match="changed or was damaged"):
         publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)

@@ -60,13 +60,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, help="the folder that holds the weights")
         parser.add_argument("--repo", required=True, help="the release, for example meta/llama-7b")
+        parser.add_argument("--tag", default="", help="a name for this revision, for example v1")
         parser.add_argument("--as", dest="email", help="the manager in whose name it is published")
 
-    def handle(self, *args: Any, path: Path, repo: str, email: str | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, path: Path, repo: str, tag: str, email: str | None, **options: Any
+    ) -> None:
         try:
             with Bars(silent=options["verbosity"] == 0) as bars:
                 published = services.publish_folder(
-                    path, repo_id=repo, actor=manager(email), progress=bars
+                    path, repo_id=repo, actor=manager(email), tag=tag, progress=bars
                 )
         except (PublishError, StoreError) as error:
             raise CommandError(str(error))
