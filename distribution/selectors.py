@@ -79,9 +79,15 @@ def manifest_of(revision: Revision) -> bytes:
     return document(revision.release.repo_id, revision.digest, entries(revision))
 
 
-def files(release: Release) -> "QuerySet[Artifact]":
-    """The files of the current revision, by path. Raises as `current_revision` does."""
-    return current_revision(release).artifacts.order_by("path")
+def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artifact]":
+    """The files of a revision of the release, by path; of the current one where none is given.
+
+    Raises as `current_revision` does.
+    """
+    if revision is None:
+        revision = current_revision(release)
+    require_published(release)
+    return revision.artifacts.order_by("path")
 
 
 def files_url(release: Release) -> str:

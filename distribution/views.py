@@ -16,7 +16,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from distribution import ranges, selectors, services
+from distribution import ranges, selectors, services, signing
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
 from distribution.streaming import FileStream
@@ -84,6 +84,12 @@ def script(request: HttpRequest, slug: str) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="download-{release.slug}.sh"'
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+@require_safe
+def manifest_key(request: HttpRequest) -> HttpResponse:
+    """The public key of the signatures on manifests, as a file for minisign. For everybody."""
+    return HttpResponse(signing.public_key_file(), content_type="text/plain; charset=utf-8")
 
 
 @require_safe

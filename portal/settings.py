@@ -41,7 +41,13 @@ SECRET_KEY_FALLBACKS = env.list("WEIGHBRIDGE_SECRET_KEY_FALLBACKS", default=[])
 # The Ed25519 key that signs the seals of the audit log (portal/audit/keys.py); empty: made once, kept in HOME.
 AUDIT_KEY = env.str("WEIGHBRIDGE_AUDIT_KEY", "").strip()
 AUDIT_FORMER_KEYS = env.list("WEIGHBRIDGE_AUDIT_FORMER_KEYS", default=[])  # public ones
-for _name, _keys in (("AUDIT_KEY", [AUDIT_KEY]), ("AUDIT_FORMER_KEYS", AUDIT_FORMER_KEYS)):
+# The Ed25519 key that signs manifests of revisions (distribution/signing.py), in the same way.
+MANIFEST_KEY = env.str("WEIGHBRIDGE_MANIFEST_KEY", "").strip()
+for _name, _keys in (
+    ("AUDIT_KEY", [AUDIT_KEY]),
+    ("AUDIT_FORMER_KEYS", AUDIT_FORMER_KEYS),
+    ("MANIFEST_KEY", [MANIFEST_KEY]),
+):
     if any(key and not re.fullmatch(r"[0-9a-f]{64}", key) for key in _keys):
         raise ImproperlyConfigured(
             f"WEIGHBRIDGE_{_name}: a key is 64 hex digits. `openssl rand -hex 32` makes a signing key; "

@@ -8,7 +8,7 @@ from access_requests.models import Grant, Tier
 from access_requests.selectors import check_grant, grant_for
 from distribution import links, selectors
 from distribution.links import Link
-from distribution.models import Artifact
+from distribution.models import Artifact, Revision
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -35,8 +35,15 @@ def issue_link(artifact: Artifact, *, grant: Grant, actor: Account) -> Link:
     return link
 
 
-def issue_links(release: Release, *, actor: Account, paths: list[str] | None = None) -> list[Link]:
-    """Links for the files of the current revision, all of them or those named; one event for all.
+def issue_links(
+    release: Release,
+    *,
+    actor: Account,
+    paths: list[str] | None = None,
+    revision: Revision | None = None,
+) -> list[Link]:
+    """Links for the files of a revision, the current one where none is given, all of them or those
+    named; one event for all.
 
     Raises the Refusal of the grant or of the release, and NOT_FOUND where a named file is not
     there. Call it outside a transaction that a refusal would roll back: the denial is an event,
@@ -44,7 +51,7 @@ def issue_links(release: Release, *, actor: Account, paths: list[str] | None = N
     """
     try:
         grant = grant_for(actor, release, tier=Tier.WEIGHTS)
-        artifacts = _chosen(release, paths)
+        artifacts = _chosen(release, revision, paths)
     except Refusal as refusal:
         _denied(release, refusal, actor)
         raise
@@ -54,8 +61,8 @@ def issue_links(release: Release, *, actor: Account, paths: list[str] | None = N
     return issued
 
 
-def _chosen(release: Release, paths: list[str] | None) -> list[Artifact]:
-    artifacts = list(selectors.files(release))
+def _chosen(release: Release, revision: Revision | None, paths: list[str] | None) -> list[Artifact]:
+    artifacts = list(selectors.files(release, revision))
     if paths is None:
         return artifacts
     if unknown := sorted(set(paths) - {artifact.path for artifact in artifacts}):

@@ -2,7 +2,7 @@
 
 from django import template
 
-from distribution import selectors, sizes
+from distribution import selectors, signing, sizes
 from distribution.models import Artifact
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -19,6 +19,12 @@ def release_files(release: Release) -> list[Artifact]:
         return list(selectors.files(release))
     except Refusal:
         return []
+
+
+@register.simple_tag
+def manifest_key() -> dict[str, str]:
+    """`{% manifest_key as key %}`: the `public` key of the signatures on manifests, and its `id`."""
+    return {"public": signing.public_key(), "id": signing.public_key_id()}
 
 
 @register.filter

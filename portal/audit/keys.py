@@ -4,37 +4,22 @@ The key comes from WEIGHBRIDGE_AUDIT_KEY, or is made on the first sealing and ke
 needed, so that processes that never seal need neither.
 """
 
-import hashlib
-import secrets
-from functools import partial
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
-from portal.kept import kept_secret
+from portal.ed25519 import key_id, private_key, public_hex
 
-
-def _secret() -> bytes:
-    if settings.AUDIT_KEY:
-        return bytes.fromhex(settings.AUDIT_KEY)
-    kept = kept_secret(settings.HOME / "audit_key", partial(secrets.token_hex, 32))
-    return bytes.fromhex(kept)
+__all__ = ["key_id", "public_key", "signed_by", "signing_key", "trusted"]
 
 
 def signing_key() -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(_secret())
+    return private_key(settings.AUDIT_KEY, settings.HOME / "audit_key")
 
 
 def public_key() -> str:
     """The key that checks today's seals: 32 bytes as 64 hex digits."""
-    return signing_key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
-
-
-def key_id(public: str) -> str:
-    """The short name of a public key: 16 hex digits of its SHA-256."""
-    return hashlib.sha256(bytes.fromhex(public)).hexdigest()[:16]
+    return public_hex(signing_key())
 
 
 def trusted() -> dict[str, str]:

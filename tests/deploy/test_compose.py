@@ -18,6 +18,7 @@ REQUIRED = {
     "EMAIL_URL": "smtp+tls://user:password@mail.example:587",
     "WEIGHBRIDGE_SECRET_KEY": "a key for tests alone, long enough to be accepted",
     "WEIGHBRIDGE_AUDIT_KEY": "17" * 32,
+    "WEIGHBRIDGE_MANIFEST_KEY": "18" * 32,
     "WEIGHBRIDGE_BASE_URL": "https://portal.example",
     "WEIGHBRIDGE_S3_ACCESS_KEY": "access",
     "WEIGHBRIDGE_S3_SECRET_KEY": "secret",

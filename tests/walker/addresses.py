@@ -175,6 +175,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["jsonl", "csv"]
         case "status":  # of the hub's lists
             return ["pending", "accepted", "rejected"]
+        case "revision":
+            return ["main"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:
