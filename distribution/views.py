@@ -60,32 +60,6 @@ def _weights_first(listed: list[Any]) -> list[tuple[str, list[Any]]]:
     return [group for group in (("Weights", weights), ("Other files", others)) if group[1]]
 
 
-@login_required
-@require_safe
-def script(request: HttpRequest, slug: str) -> HttpResponse:
-    """`download.sh`: bash and curl, with this person's links in it. Raises the Refusal of
-    `issue_links`.
-    """
-    release = get_object_or_404(Release, slug=slug)
-    assert isinstance(request.user, Account)
-    links = services.issue_links(release, actor=request.user)
-    context = {
-        "release": release,
-        "links": links,
-        "expires_at": min(link.expires_at for link in links),
-        "files_url": settings.BASE_URL + selectors.files_url(release),
-    }
-    response = render(
-        request,
-        "distribution/download.sh",
-        context,
-        content_type="text/x-shellscript; charset=utf-8",
-    )
-    response["Content-Disposition"] = f'attachment; filename="download-{release.slug}.sh"'
-    response["Cache-Control"] = "private, no-store"
-    return response
-
-
 @require_safe
 def manifest_key(request: HttpRequest) -> HttpResponse:
     """The public key of the signatures on manifests, as a file for minisign. For everybody."""

@@ -1,6 +1,6 @@
 """The only writers of this floor."""
 
-from distribution.services.linking import issue_link, issue_links
+from distribution.services.linking import check_own_grant, issue_link, issue_links
 from distribution.services.materialising import materialise
 from distribution.services.publishing import Published, publish, publish_folder, withdraw
 from distribution.services.serving import Ask, Opened, finish, open_link
@@ -9,6 +9,7 @@ __all__ = [
     "Ask",
     "Opened",
     "Published",
+    "check_own_grant",
     "finish",
     "issue_link",
     "issue_links",

@@ -24,8 +24,7 @@ def issue_link(artifact: Artifact, *, grant: Grant, actor: Account) -> Link:
     """
     release = artifact.revision.release
     try:
-        _require_own(grant, artifact)
-        check_grant(grant, tier=Tier.WEIGHTS)
+        check_own_grant(grant, release)
         selectors.require_published(release)
     except Refusal as refusal:
         _denied(release, refusal, actor)
@@ -41,16 +40,20 @@ def issue_links(
     actor: Account,
     paths: list[str] | None = None,
     revision: Revision | None = None,
+    grant: Grant | None = None,
 ) -> list[Link]:
     """Links for the files of a revision, the current one where none is given, all of them or those
-    named; one event for all.
+    named; one event for all. grant: the one that has to open the release; without it, any of theirs.
 
     Raises the Refusal of the grant or of the release, and NOT_FOUND where a named file is not
     there. Call it outside a transaction that a refusal would roll back: the denial is an event,
     and has to stay.
     """
     try:
-        grant = grant_for(actor, release, tier=Tier.WEIGHTS)
+        if grant is None:
+            grant = grant_for(actor, release, tier=Tier.WEIGHTS)
+        else:
+            check_own_grant(grant, release)
         artifacts = _chosen(release, revision, paths)
     except Refusal as refusal:
         _denied(release, refusal, actor)
@@ -75,14 +78,16 @@ def _chosen(release: Release, revision: Revision | None, paths: list[str] | None
     return [artifact for artifact in artifacts if artifact.path in set(paths)]
 
 
-def _require_own(grant: Grant, artifact: Artifact) -> None:
-    if grant.release_id != artifact.revision.release_id:
+def check_own_grant(grant: Grant, release: Release) -> None:
+    """Raise a Refusal unless this very grant is for the release, and opens its weights now."""
+    if grant.release_id != release.pk:
         raise Refusal(
             Code.NOT_GRANTED,
-            f"This grant is for another release than {artifact.revision.release.repo_id}.",
+            f"This grant is for another release than {release.repo_id}.",
             "Apply for that release.",
-            url=artifact.revision.release.get_absolute_url(),
+            url=release.get_absolute_url(),
         )
+    check_grant(grant, tier=Tier.WEIGHTS)
 
 
 def _expiry(release: Release, grant: Grant) -> datetime:
