@@ -16,7 +16,10 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from access_requests.models import Tier
+from access_requests.selectors import grant_for
 from distribution import ranges, selectors, services, signing
+from distribution.script import keys
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
 from distribution.streaming import FileStream
@@ -45,6 +48,7 @@ def files(request: HttpRequest, slug: str) -> HttpResponse:
         context |= {"artifacts": artifacts, "size": sum(artifact.size for artifact in artifacts)}
         context["revision"] = selectors.current_revision(release)
         context["links"] = services.issue_links(release, actor=request.user)
+        context["script_until"] = keys.until(grant_for(request.user, release, tier=Tier.WEIGHTS))
     except Refusal as refusal:
         context["refusal"] = refusal
     context["groups"] = _weights_first(context.get("links") or context.get("artifacts") or [])

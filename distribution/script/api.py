@@ -7,10 +7,10 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from access_requests.models import Grant, Tier
@@ -19,6 +19,7 @@ from distribution import selectors, services
 from distribution.exports import OneForm
 from distribution.script import plain
 from distribution.script.keys import ScriptKey, ScriptKeyAuthentication
+from portal.accounts.authentication import TokenAuthentication
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
 from portal.catalog.models import Release
@@ -42,10 +43,7 @@ class Plain(APIView):
     Opened by a token with the scope `download`, or by the key in a script that was made for one grant.
     """
 
-    authentication_classes = (
-        ScriptKeyAuthentication,
-        *api_settings.DEFAULT_AUTHENTICATION_CLASSES,
-    )
+    authentication_classes = (ScriptKeyAuthentication, TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated, HasScope)
     content_negotiation_class = OneForm
     parser_classes = (FormParser,)
@@ -79,11 +77,15 @@ class Plain(APIView):
         asked.is_valid(raise_exception=True)
         release = _named(asked.validated_data["release"])
         paths = asked.validated_data["paths"].splitlines()
-        revision = selectors.revision_named(release, asked.validated_data["revision"])
         assert isinstance(request.user, Account)
-        bound = request.auth.grant if isinstance(request.auth, ScriptKey) else None
+        try:  # first, so that nobody without a grant learns which revisions there are
+            grant = _grant(request, release)
+        except Refusal as refusal:
+            services.record_denial(release, refusal, actor=request.user)
+            raise
+        revision = selectors.revision_named(release, asked.validated_data["revision"])
         issued = services.issue_links(
-            release, actor=request.user, paths=paths, revision=revision, grant=bound
+            release, actor=request.user, paths=paths, revision=revision, grant=grant
         )
         by_path = {link.path: link for link in issued}
         return _lines(plain.links(by_path[path] for path in paths))

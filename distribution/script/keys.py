@@ -32,12 +32,16 @@ class ScriptKey:
     expires_at: datetime
 
 
-def make(grant: Grant) -> tuple[str, datetime]:
-    """A key to the grant, and until when it opens; never longer than the grant."""
+def until(grant: Grant) -> datetime:
+    """When a key that is made now will end; never after the grant."""
     wanted = timezone.now() + timedelta(hours=LINK_LIVES * grant.release.link_hours)
-    expires_at = min(wanted, grant.ends_at).replace(microsecond=0)
-    numbers = (grant.pk, int(expires_at.timestamp()))
-    return PREFIX + _signer().sign(".".join(map(signing.b62_encode, numbers))), expires_at
+    return min(wanted, grant.ends_at).replace(microsecond=0)
+
+
+def make(grant: Grant) -> str:
+    """A key to the grant."""
+    numbers = (grant.pk, int(until(grant).timestamp()))
+    return PREFIX + _signer().sign(".".join(map(signing.b62_encode, numbers)))
 
 
 def read(text: str) -> ScriptKey:

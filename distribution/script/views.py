@@ -22,8 +22,7 @@ def script(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, Account)
     grant = grant_for(request.user, release, tier=Tier.WEIGHTS)
     selectors.current_revision(release)
-    key, _ = keys.make(grant)
-    return _file(filled(release=release.slug, key=key), f"{NAME}-{release.slug}.sh")
+    return _file(filled(release=release.slug, key=keys.make(grant)), f"{NAME}-{release.slug}.sh")
 
 
 @require_safe

@@ -1,6 +1,11 @@
 """The only writers of this floor."""
 
-from distribution.services.linking import check_own_grant, issue_link, issue_links
+from distribution.services.linking import (
+    check_own_grant,
+    issue_link,
+    issue_links,
+    record_denial,
+)
 from distribution.services.materialising import materialise
 from distribution.services.publishing import Published, publish, publish_folder, withdraw
 from distribution.services.serving import Ask, Opened, finish, open_link
@@ -17,5 +22,6 @@ __all__ = [
     "open_link",
     "publish",
     "publish_folder",
+    "record_denial",
     "withdraw",
 ]

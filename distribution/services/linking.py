@@ -27,7 +27,7 @@ def issue_link(artifact: Artifact, *, grant: Grant, actor: Account) -> Link:
         check_own_grant(grant, release)
         selectors.require_published(release)
     except Refusal as refusal:
-        _denied(release, refusal, actor)
+        record_denial(release, refusal, actor=actor)
         raise
     link = _link(artifact, grant, _expiry(release, grant))
     _issued(release, grant, [link], actor)
@@ -56,7 +56,7 @@ def issue_links(
             check_own_grant(grant, release)
         artifacts = _chosen(release, revision, paths)
     except Refusal as refusal:
-        _denied(release, refusal, actor)
+        record_denial(release, refusal, actor=actor)
         raise
     expires_at = _expiry(release, grant)
     issued = [_link(artifact, grant, expires_at) for artifact in artifacts]
@@ -112,5 +112,6 @@ def _issued(release: Release, grant: Grant, issued: list[Link], actor: Account) 
     )
 
 
-def _denied(release: Release, refusal: Refusal, actor: Account) -> None:
+def record_denial(release: Release, refusal: Refusal, *, actor: Account) -> None:
+    """The event of links that somebody asked for and did not get."""
     record(Verb.LINK_DENIED, release, actor=actor, code=str(refusal.code))

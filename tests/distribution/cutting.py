@@ -3,14 +3,18 @@
 It stands in front of the site under an address of its own, or is used as an HTTP proxy.
 """
 
+import re
 import socket
 import struct
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from urllib.parse import urlsplit
+
+from django.db import connections
 
 BLOCK = 64 * 1024
 
@@ -49,26 +53,43 @@ class Cut:
 @dataclass
 class Line:
     """Hooks, each asked for every exchange: `cut` when to cut, `answer` what to answer instead of the
-    site, `change` what to make of a block of the body.
+    site, `change` what to make of a block of a body (of the same length), `rewrite` what to make of a
+    whole body that is not a file's.
     """
 
     upstream: str
     cut: Callable[[Exchange], Cut | None] = lambda _: None
     answer: Callable[[Exchange], bytes | None] = lambda _: None
     change: Callable[[Exchange, bytes], bytes] = lambda _, block: block
+    rewrite: Callable[[Exchange, bytes], bytes] = lambda _, body: body
     exchanges: list[Exchange] = field(default_factory=list)
     url: str = ""
 
     def downloads(self) -> list[Exchange]:
         return [one for one in self.exchanges if one.is_download]
 
-    def fetched(self) -> dict[str, Counter[int]]:
-        """Name of a file → how often each of its bytes passed over the line."""
-        found: dict[str, Counter[int]] = defaultdict(Counter)
+    def fetched(self) -> dict[str, list[tuple[int, int]]]:
+        """Name of a file → the ranges of its bytes that passed over the line, end not included."""
+        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for one in self.downloads():
-            if one.status in (200, 206):
-                found[one.name].update(range(one.first, one.first + one.sent))
+            if one.status in (200, 206) and one.sent:
+                found[one.name].append((one.first, one.first + one.sent))
         return found
+
+    def most_often(self, name: str) -> int:
+        """How often the byte of this file passed that passed most often."""
+        edges = [edge for first, end in self.fetched()[name] for edge in ((first, 1), (end, -1))]
+        return max(accumulate(step for _, step in sorted(edges)), default=0)
+
+    def again(self) -> int:
+        """Bytes of files that passed when they had passed before."""
+        repeated = 0
+        for ranges in self.fetched().values():
+            seen = 0
+            for first, end in sorted(ranges):
+                repeated += max(0, min(end, seen) - first)
+                seen = max(seen, end)
+        return repeated
 
     def serve(self, listener: socket.socket) -> None:
         while True:
@@ -79,6 +100,12 @@ class Line:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
+        try:
+            self._pass_on(client)
+        finally:
+            connections.close_all()  # a hook may have asked the database in this thread
+
+    def _pass_on(self, client: socket.socket) -> None:
         with suppress(OSError), client:
             head, rest = _head(client)
             if not head:
@@ -106,6 +133,10 @@ class Line:
     def _answered(self, exchange: Exchange, client: socket.socket, site: socket.socket) -> None:
         head, body = _head(site)
         _read_head(exchange, head)
+        if not exchange.is_download:
+            whole = body + b"".join(iter(lambda: site.recv(BLOCK), b""))
+            body = self.rewrite(exchange, whole)
+            head = re.sub(rb"(?i)(content-length: )\d+", rb"\g<1>%d" % len(body), head)
         cut = self.cut(exchange)
         left = cut.after if cut else None
         for is_body, block in _blocks(head, body, site):
@@ -148,7 +179,7 @@ def _read_head(exchange: Exchange, head: bytes) -> None:
         match name.lower():
             case "content-length":
                 exchange.length = int(value)
-            case "content-range":
+            case "content-range" if "*" not in value:
                 exchange.first = int(value.split()[1].split("-")[0])
 
 

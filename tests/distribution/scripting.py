@@ -6,6 +6,12 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal.accounts.models import Account
+from portal.catalog.models import Release
+from tests.people import signed_in
+
+NAME = "weighbridge-download.sh"
+
 
 @dataclass
 class Script:
@@ -51,7 +57,9 @@ class Script:
     def got(self) -> set[str]:
         """Every file that it left: of the release, or anything else."""
         return {
-            str(path.relative_to(self.release)) for path in self.release.rglob("*") if path.is_file()
+            str(path.relative_to(self.release))
+            for path in self.release.rglob("*")
+            if path.is_file()
         }
 
     def key(self) -> str:
@@ -74,7 +82,32 @@ class Script:
         return found
 
 
+def script_of(account: Account, here: Path, slug: str = "llama-7b") -> Script:
+    """The script that the person gets on the files page, in a folder of its own."""
+    answer = signed_in(account).get(f"/releases/{slug}/download.sh")
+    assert answer.status_code == 200, answer.content
+    return saved(answer.content, here)
+
+
 def saved(content: bytes, here: Path) -> Script:
     here.mkdir(exist_ok=True)
-    (here / "weighbridge-download.sh").write_bytes(content)
-    return Script(here / "weighbridge-download.sh")
+    (here / NAME).write_bytes(content)
+    return Script(here / NAME)
+
+
+def another(release: Release, slug: str) -> Release:
+    """A second release beside the one of the tests, not published yet."""
+    copy = Release.objects.get(pk=release.pk)
+    copy.pk, copy.slug, copy.repo_id, copy.name = None, slug, f"meta/{slug}", slug
+    copy.status = Release.Status.ANNOUNCED
+    copy._state.adding = True
+    copy.save()
+    return copy
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """What it said when it stopped with this exit status; it then says nowhere that all is well."""
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "files verified" not in done.stdout
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("stopped: "))
+    return line

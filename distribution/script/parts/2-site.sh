@@ -1,12 +1,15 @@
 # ---- asking the site ---------------------------------------------------------------------------------------------
 # Tokens and links reach curl by its standard input: arguments are shown to every user of this computer.
 
-header() { # name file: its value in the last answer
+header() { # name file: its value in the last answer; that of `status` is the answer's code
   local line value='' cr=$'\r'
   shopt -s nocasematch # in a subshell, as all call it
   while IFS= read -r line; do
     line=${line%"$cr"}
-    if [[ $line == HTTP/* ]]; then value=''; fi
+    if [[ $line == HTTP/* ]]; then
+      value=''
+      if [ "$1" = status ]; then value=${line#* }; value=${value%% *}; fi
+    fi
     if [[ $line == "$1":* ]]; then value=${line#*:}; value=${value# }; fi
   done 2> /dev/null < "$2"
   printf '%s\n' "$value"
@@ -58,21 +61,20 @@ api() { # file [curl options]: the site's lines into the file, asked for until t
 }
 
 sign() { # index…: fresh links for these files, in one call
-  local i line url count=0
+  local i line
   for i in "$@"; do printf '%s\n' "${paths[$i]}"; done > "$work/wanted.$worker"
-  api "$work/links.$worker" --data-urlencode "release=$slug" --data-urlencode "revision=$revision" --data-urlencode "paths@$work/wanted.$worker"
-  while IFS= read -r line; do
+  api "$work/links.$worker" --data-urlencode "release=$slug" --data-urlencode "revision=$revision" \
+    --data-urlencode "paths@$work/wanted.$worker"
+  while IFS= read -r line; do # they come in the order of the names
     case "$line" in
       'link http'*)
-        url=${line#link }
-        if [ $# -gt $count ]; then
-          for i in "${@:$((count + 1)):1}"; do printf '%s\n' "$url" > "$work/url.$i"; done
-        fi
-        count=$((count + 1))
+        [ $# -gt 0 ] || halt 5 "the site gave more links than it was asked for. Run the script again."
+        printf '%s\n' "${line#link }" > "$work/url.$1"
+        shift
         ;;
     esac
   done < "$work/links.$worker"
-  [ $count -eq $# ] || halt 5 "the site gave $count links for $# files. Run the script again."
+  [ $# -eq 0 ] || halt 5 "the site left out links to $# files. Run the script again."
 }
 
 # ---- what there is -----------------------------------------------------------------------------------------------

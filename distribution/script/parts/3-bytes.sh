@@ -33,19 +33,21 @@ has_good_chunk() { # index file: whether it is a damaged or cut copy, and not so
 
 # ---- bytes from the site -----------------------------------------------------------------------------------------
 
-cause() { # index: the refusal in one line, asked for one byte, so that a file is never taken for it
+cause() { # index: sets why to the refusal in one line; asked for one byte, so that no file is taken for it
+  local at="$work/cause.$1"
   printf 'url = "%s"\n' "$(cat "$work/url.$1")" |
-    curl -sSL --globoff --max-time 60 -r 0-0 -H 'Accept: text/plain' -K - -D "$work/cause.$1.head" -o "$work/cause.$1" 2> "$work/cause.$1.err"
-  if [ "$(header X-Error-Code "$work/cause.$1.head")" ]; then
-    one_line < "$work/cause.$1"
-  else
-    echo "HTTP $code, and no reason was given ($(header Content-Type "$work/cause.$1.head")). Run the script again; if it stays so, tell the managers of $SITE"
+    curl -sSL --globoff --max-time 60 -r 0-0 -H 'Accept: text/plain' -K - -D "$at.head" -o "$at" 2> "$at.err" &
+  wait_child
+  why=$(one_line < "$at")
+  if [ -z "$(header X-Error-Code "$at.head")" ] || [ -z "$why" ]; then
+    why="HTTP $code, and no reason was given. Run the script again; if it stays so, tell the managers of $SITE"
   fi
 }
 
 transfer() { # index file curl-options…: one request; sets status and code
   local i="$1" out="$2"
   shift 2
+  if [ -f "$work/halt" ] || ! kill -0 $$ 2> /dev/null; then exit 1; fi # $$ is the main process
   [ -f "$work/url.$i" ] || sign "$i"
   printf 'url = "%s"\n' "$(cat "$work/url.$i")" |
     curl -fsSL --globoff --proto-redir =http,https --connect-timeout 30 --speed-limit 1 --speed-time 60 -K - \
@@ -60,12 +62,12 @@ settle() { # index
   local i="$1" error
   error=$(header X-Error-Code "$work/$i.head")
   case "$status/$code/$error" in
-    0/*) ;;
+    0/*) again "${paths[$i]}: the answer ended too early" ;;
     23/*) halt 6 "${paths[$i]} cannot be written: is the disk full? Make room, then run the same command again." ;;
     51/* | 58/* | 60/* | 77/*) halt 4 "${paths[$i]}: $(one_line < "$work/$i.err")" ;;
     22/*/expired | 22/*/signature_invalid)
       signs=$((signs + 1))
-      if [ $signs -gt 2 ]; then halt 3 "${paths[$i]}: $(cause "$i")"; fi
+      if [ $signs -gt 2 ]; then cause "$i" && halt 3 "${paths[$i]}: $why"; fi
       say "${paths[$i]}: its link is good no more ($error); asking for a fresh one"
       sign "$i"
       ;;
@@ -76,10 +78,10 @@ settle() { # index
         rmdir "$work/claim.$i"
         exit 0
       fi
-      be_patient "$work/$i.head" "${paths[$i]}: ${error:-HTTP 429}" || halt 8 "${paths[$i]}: $(cause "$i") $asks"
+      be_patient "$work/$i.head" "${paths[$i]}: ${error:-HTTP 429}" || { cause "$i" && halt 8 "${paths[$i]}: $why $asks"; }
       ;;
     22/408/* | 22/5??/* | 22/403/) again "${paths[$i]}: HTTP $code $error" ;; # a 403 without a code is the store's
-    22/*) halt 3 "${paths[$i]}: $(cause "$i")" ;;
+    22/*) cause "$i" && halt 3 "${paths[$i]}: $why" ;;
     *) again "${paths[$i]}: the line was cut at byte $(size_of "$dest/${paths[$i]}.part") ($(one_line < "$work/$i.err"))" ;;
   esac
 }
@@ -93,32 +95,50 @@ others_fetch() {
 is_genuine() { # index first-byte: whether the answer's head is that of the file, and not of something in between
   local length
   length=$(header Content-Length "$work/$1.head")
-  case "$code" in
+  case "$(header status "$work/$1.head")" in
     206) case "$(header Content-Range "$work/$1.head")" in "bytes $2-"*"/${sizes[$1]}") return 0 ;; esac ;;
     200) [ "$2" -eq 0 ] && [ "${length:-${sizes[$1]}}" = "${sizes[$1]}" ] && return 0 ;;
   esac
   return 1
 }
 
+under_way='' begun_at=0 # which file a worker is writing to, and from where
+
+give_up() { # a worker is told to end: what it wrote last stays only if it is the file's
+  local part
+  trap '' TERM
+  if [ "$child" ]; then
+    kill "$child" 2> /dev/null
+    wait "$child" 2> /dev/null
+  fi
+  if [ "$under_way" ]; then
+    part="$dest/${paths[$under_way]}.part"
+    if [ "$(size_of "$part")" -gt "$begun_at" ] && ! is_genuine "$under_way" "$begun_at"; then cut_to "$part" "$begun_at"; fi
+  fi
+  exit 1
+}
+
 bring() { # index: its part, until every byte is there
-  local i="$1" size="${sizes[$1]}" part="$dest/${paths[$1]}.part" have tries=0 signs=0 restarts=0
+  local i="$1" size="${sizes[$1]}" part="$dest/${paths[$1]}.part" have came tries=0 signs=0 restarts=0
   if [ ! -f "$part" ]; then : > "$part" || halt 1 "$part cannot be written."; fi
   if [ "$(size_of "$part")" -gt "$size" ]; then cut_to "$part" "$size"; fi
   while have=$(size_of "$part") && [ "$have" -lt "$size" ]; do
     if [ $tries -eq 0 ]; then say "getting ${paths[$i]} from byte $have of $size"; fi
+    under_way=$i begun_at=$have
     transfer "$i" "$part" -C "$have"
-    if [ "$status" -eq 33 ]; then # something in between cannot resume: from the start, but not for ever
-      restarts=$((restarts + 1))
+    came=$(($(size_of "$part") - have))
+    if [ "$status" -eq 33 ] && [ "$(header Content-Length "$work/$i.head")" = "$size" ]; then
+      restarts=$((restarts + 1)) # something in between cannot resume: from the start, but not for ever
       [ $restarts -le 3 ] || halt 4 "${paths[$i]}: something between here and the site cannot resume. Try without the proxy."
       cut_to "$part" 0
-    elif [ "$(size_of "$part")" -gt "$have" ]; then
-      if is_genuine "$i" "$have"; then tries=0 signs=0 waited=0; else
-        cut_to "$part" "$have"
-        again "${paths[$i]}: something else answered in the place of the file (HTTP $code $(header Content-Type "$work/$i.head"))"
-        continue
-      fi
+    elif [ "$status" -eq 33 ] || { [ $came -gt 0 ] && ! is_genuine "$i" "$have"; }; then
+      cut_to "$part" "$have"
+      again "${paths[$i]}: something else answered in the place of the file (HTTP $code $(header Content-Type "$work/$i.head"))"
+    else
+      if [ $came -gt 0 ]; then tries=0 signs=0 waited=0; fi
+      [ "$status" -eq 0 ] && [ $came -gt 0 ] || settle "$i"
     fi
-    settle "$i"
+    under_way=''
   done
 }
 

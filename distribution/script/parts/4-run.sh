@@ -3,11 +3,10 @@
 work_through() { # number: files that nobody else took, one after another
   local i
   worker=$1 child='' pids=''
-  # shellcheck disable=SC2064 # the traps are for this process
-  trap 'trap "" TERM; if [ "$child" ]; then kill "$child" 2> /dev/null; wait "$child"; fi; exit 1' TERM
+  trap give_up TERM
   trap '' INT HUP
   for i in $chosen; do
-    if [ -f "$work/halt" ] || ! kill -0 $$ 2> /dev/null; then break; fi # $$ is the main process
+    if [ -f "$work/halt" ] || ! kill -0 $$ 2> /dev/null; then break; fi
     if [ ! -f "$work/done.$i" ] && mkdir "$work/claim.$i" 2> /dev/null; then fetch "$i"; fi
   done
   rm -f "$work/active.$worker"
