@@ -15,3 +15,4 @@ class DistributionConfig(AppConfig):
         own_data.register("downloads", selectors.downloads_of)
 
         from distribution import state  # noqa: F401 - registers the store with the state of the site
+        from distribution.script import schema  # noqa: F401 - registers the scheme of script keys

@@ -7,6 +7,7 @@ is signed when it is asked for, so a new key signs all of them at once.
 import base64
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
 from portal.ed25519 import key_id, private_key, public_hex
@@ -28,6 +29,17 @@ def public_key_file() -> str:
     """The two lines that minisign takes behind `-p`."""
     comment = f"manifest key {public_key_id().upper()} of {settings.BASE_URL}"
     return f"untrusted comment: {comment}\n{public_key()}\n"
+
+
+def public_key_pem() -> str:
+    """The same key as openssl takes it: what stands between the first and last line of a PEM file."""
+    der = _key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _base64(der)
+
+
+def signature(message: bytes) -> bytes:
+    """The bare 64 bytes over exactly these bytes."""
+    return _key().sign(message)
 
 
 def sign(message: bytes, comment: str) -> str:

@@ -16,8 +16,10 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from access_requests.selectors import require_metadata
+from access_requests.models import Tier
+from access_requests.selectors import grant_for, require_metadata
 from distribution import ranges, selectors, services, signing
+from distribution.script import keys
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
 from distribution.streaming import FileStream
@@ -47,6 +49,7 @@ def files(request: HttpRequest, slug: str) -> HttpResponse:
         context |= {"artifacts": artifacts, "size": sum(artifact.size for artifact in artifacts)}
         context["revision"] = selectors.current_revision(release)
         context["links"] = services.issue_links(release, actor=request.user)
+        context["script_until"] = keys.until(grant_for(request.user, release, tier=Tier.WEIGHTS))
     except Refusal as refusal:
         context["refusal"] = refusal
     context["groups"] = _weights_first(context.get("links") or context.get("artifacts") or [])
@@ -60,32 +63,6 @@ def _weights_first(listed: list[Any]) -> list[tuple[str, list[Any]]]:
     weights = [file for file in listed if file.path.endswith(WEIGHTS)]
     others = [file for file in listed if not file.path.endswith(WEIGHTS)]
     return [group for group in (("Weights", weights), ("Other files", others)) if group[1]]
-
-
-@login_required
-@require_safe
-def script(request: HttpRequest, slug: str) -> HttpResponse:
-    """`download.sh`: bash and curl, with this person's links in it. Raises the Refusal of
-    `issue_links`.
-    """
-    release = get_object_or_404(Release, slug=slug)
-    assert isinstance(request.user, Account)
-    links = services.issue_links(release, actor=request.user)
-    context = {
-        "release": release,
-        "links": links,
-        "expires_at": min(link.expires_at for link in links),
-        "files_url": settings.BASE_URL + selectors.files_url(release),
-    }
-    response = render(
-        request,
-        "distribution/download.sh",
-        context,
-        content_type="text/x-shellscript; charset=utf-8",
-    )
-    response["Content-Disposition"] = f'attachment; filename="download-{release.slug}.sh"'
-    response["Cache-Control"] = "private, no-store"
-    return response
 
 
 @require_safe

@@ -1,6 +1,11 @@
 """The only writers of this floor."""
 
-from distribution.services.linking import issue_link, issue_links
+from distribution.services.linking import (
+    check_own_grant,
+    issue_link,
+    issue_links,
+    record_denial,
+)
 from distribution.services.materialising import materialise
 from distribution.services.passing import link_at_once, require_grant
 from distribution.services.publishing import Published, make_current, publish, publish_folder
@@ -11,6 +16,7 @@ __all__ = [
     "Ask",
     "Opened",
     "Published",
+    "check_own_grant",
     "finish",
     "issue_link",
     "issue_links",
@@ -20,6 +26,7 @@ __all__ = [
     "open_link",
     "publish",
     "publish_folder",
+    "record_denial",
     "require_grant",
     "restore",
     "restore_revision",

@@ -24,12 +24,11 @@ def issue_link(artifact: Artifact, *, grant: Grant, actor: Account) -> Link:
     """
     release = artifact.revision.release
     try:
-        _require_own(grant, artifact)
-        check_grant(grant, tier=Tier.WEIGHTS)
+        check_own_grant(grant, release)
         selectors.require_published(release)
         selectors.require_up(artifact.revision)
     except Refusal as refusal:
-        _denied(release, refusal, actor)
+        record_denial(release, refusal, actor=actor)
         raise
     link = _link(artifact, grant, _expiry(release, grant))
     _issued(release, grant, [link], actor)
@@ -42,19 +41,23 @@ def issue_links(
     actor: Account,
     paths: list[str] | None = None,
     revision: Revision | None = None,
+    grant: Grant | None = None,
 ) -> list[Link]:
     """Links for the files of a revision, the current one where none is given, all of them or those
-    named; one event for all.
+    named; one event for all. grant: the one that has to open the release; without it, any of theirs.
 
     Raises the Refusal of the grant or of the release, and NOT_FOUND where a named file is not
     there. Call it outside a transaction that a refusal would roll back: the denial is an event,
     and has to stay.
     """
     try:
-        grant = grant_for(actor, release, tier=Tier.WEIGHTS)
+        if grant is None:
+            grant = grant_for(actor, release, tier=Tier.WEIGHTS)
+        else:
+            check_own_grant(grant, release)
         artifacts = _chosen(release, revision, paths)
     except Refusal as refusal:
-        _denied(release, refusal, actor)
+        record_denial(release, refusal, actor=actor)
         raise
     expires_at = _expiry(release, grant)
     issued = [_link(artifact, grant, expires_at) for artifact in artifacts]
@@ -76,14 +79,16 @@ def _chosen(release: Release, revision: Revision | None, paths: list[str] | None
     return [artifact for artifact in artifacts if artifact.path in set(paths)]
 
 
-def _require_own(grant: Grant, artifact: Artifact) -> None:
-    if grant.release_id != artifact.revision.release_id:
+def check_own_grant(grant: Grant, release: Release) -> None:
+    """Raise a Refusal unless this very grant is for the release, and opens its weights now."""
+    if grant.release_id != release.pk:
         raise Refusal(
             Code.NOT_GRANTED,
-            f"This grant is for another release than {artifact.revision.release.repo_id}.",
+            f"This grant is for another release than {release.repo_id}.",
             "Apply for that release.",
-            url=artifact.revision.release.get_absolute_url(),
+            url=release.get_absolute_url(),
         )
+    check_grant(grant, tier=Tier.WEIGHTS)
 
 
 def _expiry(release: Release, grant: Grant) -> datetime:
@@ -108,5 +113,6 @@ def _issued(release: Release, grant: Grant, issued: list[Link], actor: Account) 
     )
 
 
-def _denied(release: Release, refusal: Refusal, actor: Account) -> None:
+def record_denial(release: Release, refusal: Refusal, *, actor: Account) -> None:
+    """The event of links that somebody asked for and did not get."""
     record(Verb.LINK_DENIED, release, actor=actor, code=str(refusal.code))

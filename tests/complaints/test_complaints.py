@@ -1,7 +1,7 @@
 """The loudest complaints on record of people who applied for gated weights, each as a test that bears its name.
 
 Two rows of the design's table are not here yet: the appeal after a refusal, and the mark in every copy.
-The script that saved error pages as weights has its test in tests/distribution/test_script.py.
+What was said of download scripts stands in test_complaints_about_scripts.py.
 """
 
 import html

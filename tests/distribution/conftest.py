@@ -22,8 +22,11 @@ from pytest_django import Settings
 
 from distribution.models import Artifact, Revision
 from distribution.services import publish
+from portal.accounts.models import Account
 from portal.catalog.models import Release
-from tests.distribution.weights import original
+from tests.distribution.cutting import Line, line_to
+from tests.distribution.scripting import Script, script_of
+from tests.distribution.weights import granted, original
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,24 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     yield settings.BASE_URL
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def line(live: str, settings: Settings) -> Iterator[Line]:
+    """A line to the live site under an address of its own, which scripts and links bear."""
+    with line_to(live) as line:
+        settings.BASE_URL = line.url
+        yield line
+
+
+@pytest.fixture
+def script(line: Line, release: Release, folder: Path, alice: Account, tmp_path: Path) -> Script:
+    """alice's script. Of the five files one lies in a folder, and one is empty."""
+    (folder / "docs").mkdir()
+    (folder / "docs" / "empty.txt").touch()
+    (folder / "big.txt").write_bytes(os.urandom(3_000_000))
+    granted(alice, publish(folder, repo_id=release.repo_id, actor=None).release)
+    return script_of(alice, tmp_path / "here")
 
 
 # ---- S3 ------------------------------------------------------------------------------------------
