@@ -65,7 +65,7 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         "code",
         "asked",
         "sent",
-        "ip",
+        "network",
     )
     list_filter = ("outcome", "started_at", "code", "grant__release")
     list_select_related = ("grant__account", "grant__release", "artifact")

@@ -38,6 +38,11 @@ def files(release: Release) -> "QuerySet[Artifact]":
     return current_revision(release).artifacts.order_by("path")
 
 
+def artifact_behind(pk: int) -> Artifact | None:
+    """The file that a genuine token names."""
+    return Artifact.objects.select_related("revision").filter(pk=pk).first()
+
+
 def files_url(release: Release) -> str:
     """The page where a fresh link is to be had."""
     return reverse("distribution:files", args=[release.slug])
@@ -55,5 +60,13 @@ def _not_published(release: Release) -> Refusal:
 def downloads_of(account: Account) -> list[dict[str, Any]]:
     """Every request on a link of the person's, for that person."""
     rows = Download.objects.filter(grant__account=account).order_by("id")
-    names = ("started_at", "artifact__path", "outcome", "code", "bytes_asked", "ip", "user_agent")
+    names = (
+        "started_at",
+        "artifact__path",
+        "outcome",
+        "code",
+        "bytes_asked",
+        "network",
+        "user_agent",
+    )
     return list(rows.values("grant__release__repo_id", *names))

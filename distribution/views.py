@@ -16,7 +16,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from distribution import ranges, selectors, services
+from distribution import pasted, ranges, selectors, services
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
 from distribution.streaming import FileStream
@@ -92,10 +92,17 @@ async def download(request: HttpRequest, token: str, filename: str) -> HttpRespo
     grant.
     """
     opened = await sync_to_async(services.open_link)(token, filename, _ask(request))
-    response = await _hand_over(request.method == "HEAD", opened)
+    response = await _hand_over(request, opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+@require_safe
+async def pasted_download(request: HttpRequest, rest: str) -> HttpResponseBase:
+    """A link that was damaged on the way to the address line; it opens, or says what is wrong."""
+    token, filename = pasted.split(rest)
+    return await download(request, token, filename)
 
 
 def _ask(request: HttpRequest) -> Ask:
@@ -110,10 +117,10 @@ def _ask(request: HttpRequest) -> Ask:
     )
 
 
-async def _hand_over(is_head: bool, opened: Opened) -> HttpResponseBase:
+async def _hand_over(request: HttpRequest, opened: Opened) -> HttpResponseBase:
     if opened.has_it:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED)
-    if is_head:
+    if request.method == "HEAD":
         return _described(HttpResponse(), opened)
     artifact, store = opened.artifact, get_store()
     path = store.local_path(artifact.store_key)
@@ -133,11 +140,11 @@ async def _hand_over(is_head: bool, opened: Opened) -> HttpResponseBase:
             f"{settings.SENDFILE_LOCATION.rstrip('/')}/{artifact.store_key}"
         )
         return response
-    return _streamed(path, opened)
+    return _streamed(request, path, opened)
 
 
-def _streamed(path: Path, opened: Opened) -> FileStream:
-    response = _described(FileStream(path, opened), opened)
+def _streamed(request: HttpRequest, path: Path, opened: Opened) -> FileStream:
+    response = _described(FileStream(request, path, opened), opened)
     if opened.span:
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response["Content-Range"] = opened.span.content_range

@@ -6,4 +6,4 @@ from portal.accounts.models import Account
 
 def erase(account: Account) -> None:
     """Inside the transaction of the erasure. What was served when, and how much, is kept."""
-    Download.objects.filter(grant__account=account).update(ip=None, user_agent="", request_id="")
+    Download.objects.filter(grant__account=account).update(network="", user_agent="", request_id="")

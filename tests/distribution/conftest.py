@@ -23,6 +23,7 @@ from pytest_django import Settings
 from distribution.models import Artifact, Revision
 from distribution.services import publish
 from portal.catalog.models import Release
+from portal.sendfile import Protocol
 from tests.distribution.weights import original
 
 
@@ -65,7 +66,7 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     port = free_port()
     settings.BASE_URL = f"http://127.0.0.1:{port}"
     server = uvicorn.Server(
-        uvicorn.Config(ASGIHandler(), port=port, lifespan="off", log_level="warning")
+        uvicorn.Config(ASGIHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
