@@ -282,6 +282,7 @@ STORAGES = {
 }
 MEDIA_ROOT = HOME / "media"
 
+CSRF_FAILURE_VIEW = "portal.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_HSTS_SECONDS = env.int("WEIGHBRIDGE_HSTS_SECONDS", 0)
 if env.bool("WEIGHBRIDGE_BEHIND_PROXY", False):
@@ -338,7 +339,16 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"}
+    },
+    "filters": {"request": {"()": "portal.logs.NamesRequest"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("WEIGHBRIDGE_LOG_LEVEL", "INFO")},
 }
