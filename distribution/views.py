@@ -127,7 +127,10 @@ async def _hand_over(request: HttpRequest, opened: Opened) -> HttpResponseBase:
     if path is None:
         name = Path(artifact.path).name
         url = await sync_to_async(store.presigned_url)(
-            artifact.store_key, filename=name, seconds=STORE_SECONDS
+            artifact.store_key,
+            filename=name,
+            seconds=STORE_SECONDS,
+            asked=request.headers.get("Range", "") if opened.span else "",
         )
         assert url is not None, "a store has the file here, or an address for it"
         return HttpResponseRedirect(url)

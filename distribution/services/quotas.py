@@ -65,9 +65,9 @@ def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
     if use.begins_another(row.first_byte, artifact.size):
         _check_copies(use, artifact, limits)
         use.begin_another()
-    row.fresh = use.take(row.first_byte, row.bytes_asked, counted=counted)
-    row.bytes_counted = coverage.total(row.fresh)
-    _check_bytes(day, row.bytes_counted, limits, now)
+    fresh = use.take(row.first_byte, row.bytes_asked, counted=counted)
+    _check_bytes(day, coverage.total(fresh), limits, now)
+    row.fresh, row.bytes_counted = fresh, coverage.total(fresh)
     use.note_whole(artifact.size)
     use.save()
     if row.bytes_counted:
@@ -149,7 +149,7 @@ def _check_places(grant: Grant, limits: Limits, now: datetime) -> None:
     until = list(running.order_by("busy_until").values_list("busy_until", flat=True))
     if len(until) < limits.transfers:
         return
-    wait = min(30, max(1, ceil((until[0] - now).total_seconds())))
+    wait = min(30, max(1, ceil((until[0] - now).total_seconds()))) if until else 30
     raise _exhausted(
         f"{len(until)} transfers run under your grant, and {limits.transfers} may at once.",
         f"Try again in {wait} s, when one of them may have ended.",
