@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from access_requests.models import Grant
 from distribution.tallies import (
@@ -142,3 +143,18 @@ class Download(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.artifact_id} at {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def came_of_it(self) -> str:
+        """Whether it arrived whole, as well as that is known."""
+        if self.outcome == self.Outcome.DENIED:
+            return f"denied: {self.code}"
+        if self.outcome != self.Outcome.SERVED:
+            return self.get_outcome_display()
+        if self.bytes_sent is None:
+            return (
+                "running" if self.busy_until and self.busy_until > timezone.now() else "not known"
+            )
+        if self.code:
+            return f"stopped: {self.code}"
+        return "whole" if self.bytes_sent == self.bytes_asked else "cut"

@@ -8,10 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.urls import reverse
 
 from access_requests.models import Grant
 from distribution import coverage
 from distribution.coverage import Piece
+from distribution.sizes import human
 from portal.catalog.models import Release
 
 # Where the store sends the bytes we see requests and not what came of them, so a copy may be asked for
@@ -195,6 +197,19 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} under grant {self.grant_id}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:distribution_alarm_change", args=[self.pk])
+
+    @property
+    def described(self) -> str:
+        """What was found, as a sentence."""
+        match self.kind:
+            case self.Kind.NETWORKS:
+                return f"Downloads came from {self.found} networks in a day; from {self.limit} on it is an alarm."
+            case self.Kind.DENIALS:
+                return f"{self.found} requests were denied in an hour; from {self.limit} on it is an alarm."
+        return f"{human(self.found)} left in an hour; from {human(self.limit)} on it is an alarm."
 
 
 class NetworkList(models.Model):

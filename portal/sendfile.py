@@ -86,9 +86,9 @@ def _burst(socket: int, file: int, offset: int, count: int) -> int | None:
 
 async def _writable(socket: int) -> None:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_writer(socket, lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_writer(socket, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_writer(socket)

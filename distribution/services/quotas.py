@@ -6,16 +6,22 @@ One opening after the other for each grant: the row of the day is locked first, 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import ceil
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from access_requests.models import Grant
 from distribution import coverage
 from distribution.models import Artifact, DayUse, Download, FileUse, LinkTerms, Quota
 from distribution.sizes import human
+from portal.accounts import roles
+from portal.accounts.models import Account
+from portal.audit.models import Verb
+from portal.audit.services import record
+from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
 # A transfer that we send says every 20 s that it goes on, and holds a place that long after it died.
@@ -45,6 +51,45 @@ def limits_of(grant: Grant) -> Limits:
         return next((values[name] for values in sets if values[name] is not None), None)
 
     return Limits(first("bytes_per_day"), first("copies"), first("transfers"))
+
+
+@transaction.atomic
+def set_quota(
+    *,
+    actor: Account,
+    release: Release | None = None,
+    grant: Grant | None = None,
+    bytes_per_day: int | None,
+    copies: int | None,
+    transfers: int | None,
+) -> Quota:
+    """A manager says how much may leave, for a release or for one grant; None: as the next one up has it.
+
+    Raises the Refusal NOT_ALLOWED, or INVALID for a day's bytes that no file of the release fits into.
+    """
+    if not roles.is_manager(actor):
+        raise Refusal(Code.NOT_ALLOWED, "Only managers set quotas.", "Ask a manager of this site.")
+    assert (release is None) != (grant is None), "of a release or of a grant"
+    about = grant or release
+    assert about is not None
+    _check_fits(bytes_per_day, grant.release_id if grant else about.pk)
+    of: dict[str, Any] = {"grant": grant} if grant else {"release": release}
+    quota = Quota.objects.select_for_update().filter(**of).first() or Quota(**of)
+    before = quota.values()
+    quota.bytes_per_day, quota.copies, quota.transfers = bytes_per_day, copies, transfers
+    quota.set_by = actor
+    quota.save()
+    if before != quota.values():
+        record(Verb.QUOTA_SET, about, actor=actor, before=before, after=quota.values())
+    return quota
+
+
+def _check_fits(bytes_per_day: int | None, release_id: int) -> None:
+    files = Artifact.objects.filter(revision__release=release_id, revision__is_current=True)
+    largest = files.aggregate(size=Max("size"))["size"] or 0
+    if bytes_per_day is not None and bytes_per_day < largest:
+        text = f"The largest file has {human(largest)}; nobody could ever fetch it whole."
+        raise Refusal(Code.INVALID, text, "Allow at least that.", fields={"bytes_per_day": [text]})
 
 
 def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
@@ -127,6 +172,7 @@ def _locked_use(grant: Grant, artifact: Artifact) -> FileUse:
 
 def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
     assert row.first_byte is not None
+    assert row.terms_id is not None
     terms = LinkTerms.objects.select_for_update().get(pk=row.terms_id)
     if terms.begins_another(row.first_byte, artifact.size, once=True):
         if terms.uses is not None and terms.copies >= terms.uses:
@@ -146,7 +192,7 @@ def _check_places(grant: Grant, limits: Limits, now: datetime) -> None:
     if limits.transfers is None:
         return
     running = Download.objects.filter(grant=grant, busy_until__gt=now)
-    until = list(running.order_by("busy_until").values_list("busy_until", flat=True))
+    until = sorted(row.busy_until for row in running.only("busy_until") if row.busy_until)
     if len(until) < limits.transfers:
         return
     wait = min(30, max(1, ceil((until[0] - now).total_seconds()))) if until else 30

@@ -1,4 +1,4 @@
-"""A revoked grant stops its transfers within five seconds and no others; what the store serves, at the next request.
+"""A revoked grant stops its own transfers within five seconds; what the store serves, at the next request."""
 
 import hashlib
 import os
