@@ -146,6 +146,9 @@ DONE: Mapping[str, str] = {
     Verb.WEBHOOK_ENDED: "Webhook ended",
     Verb.LINK_ISSUED: "Download links given",
     Verb.LINK_DENIED: "Download links refused",
+    Verb.QUOTA_SET: "Download quota set",
+    Verb.ALARM_RAISED: "Download alarm raised",
+    Verb.ALARM_DISMISSED: "Download alarm dismissed",
 }
 # Why a grant opens nothing now, in a word or two.
 CLOSED: Mapping[str, str] = {

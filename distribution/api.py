@@ -34,6 +34,17 @@ class LinksRequestSerializer(serializers.Serializer):
         max_length=10_000,
         help_text="The files to link; without it, all files of the release.",
     )
+    network = serializers.CharField(
+        max_length=43,
+        required=False,
+        help_text="The links open from this network alone, such as 203.0.113.0/24.",
+    )
+    uses = serializers.IntegerField(
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text="How often each link may be used. Going on after a cut is not another use.",
+    )
 
 
 class LinkSerializer(serializers.Serializer):
@@ -88,7 +99,11 @@ class Links(APIView):
         asked.is_valid(raise_exception=True)
         release = get_object_or_404(Release, slug=slug)
         assert isinstance(request.user, Account)
+        given = asked.validated_data
         links = services.issue_links(
-            release, actor=request.user, paths=asked.validated_data.get("paths")
+            release,
+            actor=request.user,
+            paths=given.get("paths"),
+            terms=services.Terms(given.get("network", ""), given.get("uses")),
         )
         return Response(LinkSerializer(links, many=True).data)

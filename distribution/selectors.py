@@ -1,6 +1,7 @@
 """Reads of what is published."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -52,9 +53,10 @@ def require_up(revision: Revision) -> None:
         )
 
 
-def is_up(revision_id: int) -> bool:
-    """Whether files of the revision may still leave; asked again while they do."""
-    return Revision.objects.filter(pk=revision_id, taken_down_at=None).exists()
+def revisions_behind(artifacts: Iterable[int]) -> dict[int, Revision]:
+    """The revision of each of these files as it stands now, by the file's id. One query."""
+    found = Artifact.objects.filter(pk__in=set(artifacts)).select_related("revision__release")
+    return {artifact.pk: artifact.revision for artifact in found}
 
 
 def holders_of(revision: Revision) -> "QuerySet[Account]":
@@ -127,6 +129,11 @@ def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artif
     return revision.artifacts.order_by("path")
 
 
+def artifact_behind(pk: int) -> Artifact | None:
+    """The file that a genuine token names."""
+    return Artifact.objects.select_related("revision").filter(pk=pk).first()
+
+
 def files_url(release: Release) -> str:
     """The page where a fresh link is to be had."""
     return reverse("distribution:files", args=[release.slug])
@@ -144,5 +151,13 @@ def _not_published(release: Release) -> Refusal:
 def downloads_of(account: Account) -> list[dict[str, Any]]:
     """Every request on a link of the person's, for that person."""
     rows = Download.objects.filter(grant__account=account).order_by("id")
-    names = ("started_at", "artifact__path", "outcome", "code", "bytes_asked", "ip", "user_agent")
+    names = (
+        "started_at",
+        "artifact__path",
+        "outcome",
+        "code",
+        "bytes_asked",
+        "network",
+        "user_agent",
+    )
     return list(rows.values("grant__release__repo_id", *names))

@@ -25,6 +25,8 @@ class Code(StrEnum):
     SUSPENDED = "suspended"
     LICENCE_CHANGED = "licence_changed"
     SIGNATURE_INVALID = "signature_invalid"
+    WRONG_NETWORK = "wrong_network"
+    USED_UP = "used_up"
     QUOTA_EXHAUSTED = "quota_exhausted"
     WRONG_STATE = "wrong_state"
     CONFLICT = "conflict"
@@ -66,6 +68,8 @@ TITLE = {
     Code.SUSPENDED: "Your grant is suspended",
     Code.LICENCE_CHANGED: "The licence has changed",
     Code.SIGNATURE_INVALID: "This link is not one of ours",
+    Code.WRONG_NETWORK: "This link is for another network",
+    Code.USED_UP: "This link is used up",
     Code.QUOTA_EXHAUSTED: "Quota exhausted",
     Code.WRONG_STATE: "Not possible in this state",
     Code.CONFLICT: "Somebody was quicker",

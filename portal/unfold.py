@@ -147,6 +147,18 @@ UNFOLD: dict[str, Any] = {
                         "Downloads", "download", "admin:distribution_download_changelist", "manager"
                     ),
                     _link(
+                        "Download alarms",
+                        "notification_important",
+                        "admin:distribution_alarm_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Networks and countries",
+                        "public",
+                        "admin:distribution_networklist_changelist",
+                        "manager",
+                    ),
+                    _link(
                         "Sandbox runs",
                         "terminal",
                         "admin:inference_sandbox_run_changelist",

@@ -68,8 +68,13 @@ class Store(Protocol):
         `sha256`.
         """
 
-    def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
-        """Where a client may GET the bytes for that long; None if we hand them over ourselves."""
+    def presigned_url(
+        self, key: str, *, filename: str, seconds: int, asked: str = ""
+    ) -> str | None:
+        """Where a client may GET the bytes for that long; None if we hand them over ourselves.
+
+        asked: the client's Range header. Where the store can, the address then gives that range and no other.
+        """
 
     def local_path(self, key: str) -> Path | None:
         """The file that holds the bytes, if it lies on this machine."""

@@ -93,7 +93,9 @@ class LocalStore:
         with self.open(key) as source:
             write_checked(source, target, sha256=sha256, size=self.size(key))
 
-    def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
+    def presigned_url(
+        self, key: str, *, filename: str, seconds: int, asked: str = ""
+    ) -> str | None:
         return None
 
     def local_path(self, key: str) -> Path | None:

@@ -5,10 +5,11 @@ from typing import Any
 from django import template
 from django.contrib.auth.models import AnonymousUser
 
+from access_requests.models import Grant
 from access_requests.selectors import require_metadata
-from distribution import clients, selectors, signing, sizes
+from distribution import clients, reports, selectors, signing, sizes
 from distribution.clients import Client
-from distribution.models import Artifact
+from distribution.models import Alarm, Artifact
 from portal.catalog.models import Release
 from portal.refusals import Refusal
 
@@ -50,3 +51,15 @@ def filesize(size: int) -> str:
 def exact_size(size: int) -> str:
     """`{{ artifact.size|exact_size }}` → `13,476,839,424 bytes`."""
     return sizes.exact(size)
+
+
+@register.simple_tag
+def standing_alarms(grant: Grant) -> list[Alarm]:
+    """`{% standing_alarms grant as alarms %}`: what no manager has looked at yet."""
+    return list(reports.standing_alarms(grant=grant))
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """`{{ bar.x|unlocalized }}` → `12.5`: a number as SVG takes it."""
+    return f"{number:g}"

@@ -96,6 +96,11 @@ class Verb(models.TextChoices):
     LINK_DENIED = "link.denied"
     DOWNLOAD_STARTED = "download.started"
     DOWNLOAD_DENIED = "download.denied"
+    DOWNLOAD_STOPPED = "download.stopped"  # its grant ended while it ran
+    QUOTA_SET = "quota.set"
+    ALARM_RAISED = "alarm.raised"
+    ALARM_DISMISSED = "alarm.dismissed"
+    NETWORK_LIST_LOADED = "network_list.loaded"
 
     RUN_STARTED = "run.started"
     RUN_FINISHED = "run.finished"

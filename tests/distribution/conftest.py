@@ -24,6 +24,7 @@ from distribution.models import Artifact, Revision
 from distribution.services import publish
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.sendfile import Protocol
 from tests.distribution.cutting import Line, line_to
 from tests.distribution.scripting import Script, script_of
 from tests.distribution.weights import granted, original
@@ -68,7 +69,7 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     port = free_port()
     settings.BASE_URL = f"http://127.0.0.1:{port}"
     server = uvicorn.Server(
-        uvicorn.Config(ASGIHandler(), port=port, lifespan="off", log_level="warning")
+        uvicorn.Config(ASGIHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

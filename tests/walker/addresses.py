@@ -27,7 +27,7 @@ from access_requests.models import (
     SecondLook,
 )
 from access_requests.workflow import Action, GrantAction
-from distribution.models import Revision
+from distribution.models import Alarm, Revision
 from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Licence
@@ -48,6 +48,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/vouch/<str:token>", "mailed question"),
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
+    (r"distribution/alarm/<int:pk>", "alarm"),
     (r"licence/<int:pk>", "licence"),
     (r"distribution/revision/<int:pk>", "revision"),
     (r"webhooks/subscription/<int:pk>", "webhook"),
@@ -76,6 +77,7 @@ OF_THE_HUB = {
 }
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
+    "alarm": Alarm,
     "licence": Licence,
     "revision": Revision,
     "form": Form,
@@ -154,6 +156,8 @@ def addresses(route: Route, world: World, owner: str) -> list[str]:
     filled = [route.path]
     if "<str:token>/<path:filename>" in route.path:
         return [f"/download/{token}/{name}" for token, name in world.things[owner]["link"]]
+    if route.path == "download/<rest>":
+        return [f"/download/{token}%2F{name}" for token, name in world.things[owner]["link"]]
     while match := PARAMETER.search(filled[0]):
         values = _values(route, match, filled[0], world, owner) or ["0"]
         filled = [path.replace(match[0], str(value), 1) for path in filled for value in values]
