@@ -1,17 +1,18 @@
-"""What managers see of revisions and downloads. Nothing here can be changed: a record is a
-record.
-"""
+"""What managers see of downloads. Nothing here can be changed: a record is a record."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
-from distribution.models import Artifact, Download, Revision
+from distribution.admin_revisions import RevisionAdmin
+from distribution.models import Download
 from distribution.sizes import human
 from portal.accounts import roles
 from portal.pages import CappedPaginator
+
+__all__ = ["DownloadAdmin", "RevisionAdmin"]  # the admin looks for both here
 
 
 class ReadOnly:
@@ -31,26 +32,6 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-class ArtifactInline(ReadOnly, TabularInline):
-    model = Artifact
-    fields = ("path", "human_size", "sha256")
-    readonly_fields = fields
-    extra = 0
-
-    @admin.display(description="size")
-    def human_size(self, artifact: Artifact) -> str:
-        return human(artifact.size)
-
-
-@admin.register(Revision)
-class RevisionAdmin(ReadOnly, ModelAdmin):
-    list_display = ("release", "digest", "layout", "is_current", "published_by", "created_at")
-    list_filter = ("is_current", "layout", "release")
-    list_select_related = ("release", "published_by")
-    search_fields = ("digest", "release__repo_id")
-    inlines = (ArtifactInline,)
 
 
 @admin.register(Download)

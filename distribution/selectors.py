@@ -35,7 +35,34 @@ def current_revision(release: Release) -> Revision:
     revision = Revision.objects.filter(release=release, is_current=True).first()
     if revision is None:
         raise _not_published(release)
+    require_up(revision)
     return revision
+
+
+def require_up(revision: Revision) -> None:
+    """Raise the Refusal TAKEN_DOWN for a revision that was taken down."""
+    if revision.taken_down_at is not None:
+        raise Refusal(
+            Code.TAKEN_DOWN,
+            f"Revision {revision.digest[:12]} of {revision.release.repo_id} was taken down: "
+            f"{revision.taken_down_reason}",
+            "Look on the page of the release for the one that takes its place.",
+            since=revision.taken_down_at,
+            url=revision.release.get_absolute_url(),
+        )
+
+
+def is_up(revision_id: int) -> bool:
+    """Whether files of the revision may still leave; asked again while they do."""
+    return Revision.objects.filter(pk=revision_id, taken_down_at=None).exists()
+
+
+def holders_of(revision: Revision) -> "QuerySet[Account]":
+    """Everybody who downloaded bytes of some file of the revision, and still has an account."""
+    served = Download.objects.filter(
+        artifact__revision=revision, bytes_asked__gt=0, grant__isnull=False
+    ).exclude(outcome=Download.Outcome.DENIED)
+    return Account.objects.filter(pk__in=served.values("grant__account"), is_active=True)
 
 
 def revision_named(release: Release, name: str) -> Revision:
@@ -52,6 +79,7 @@ def revision_named(release: Release, name: str) -> Revision:
     if not found and re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},40}}", name):
         found = list(revisions.filter(digest__startswith=name)[:2])
     if len(found) == 1:
+        require_up(found[0])
         return found[0]
     few = "More than one revision" if found else "No revision"
     raise Refusal(
@@ -100,6 +128,7 @@ def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artif
     if revision is None:
         revision = current_revision(release)
     require_published(release)
+    require_up(revision)
     return revision.artifacts.order_by("path")
 
 

@@ -1,6 +1,7 @@
 """Handing over a file, or a part of it, from this process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
 
+from distribution.selectors import is_up
 from distribution.services import Opened, finish
 
 CHUNK = 1024 * 1024  # bytes read and sent at once
+ASKED_AGAIN = 2.0  # seconds between two looks at whether the files were taken down meanwhile
 
 
 class FileStream(StreamingHttpResponse):
@@ -18,6 +21,7 @@ class FileStream(StreamingHttpResponse):
 
     def __init__(self, path: Path, opened: Opened, **kwargs: Any) -> None:
         self._download, self._sent, self._finished = opened.download, 0, False
+        self._revision_id = opened.artifact.revision_id
         super().__init__(self._bytes(path, opened.start, opened.length), **kwargs)
 
     async def _bytes(self, path: Path, start: int, left: int) -> AsyncIterator[bytes]:
@@ -25,10 +29,15 @@ class FileStream(StreamingHttpResponse):
         file = await asyncio.to_thread(path.open, "rb")
         try:
             await asyncio.to_thread(file.seek, start)
+            asked = time.monotonic()
             while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
                 left -= len(chunk)
                 yield chunk
                 self._sent += len(chunk)
+                if time.monotonic() > asked + ASKED_AGAIN:
+                    if not await sync_to_async(is_up)(self._revision_id):
+                        break  # the length was promised, so the client sees that it was cut
+                    asked = time.monotonic()
         finally:
             file.close()
         await sync_to_async(self._finish)()

@@ -18,6 +18,7 @@ class Code(StrEnum):
     NOT_GRANTED = "not_granted"
     NOT_PUBLISHED = "not_published"
     WITHDRAWN = "withdrawn"
+    TAKEN_DOWN = "taken_down"
     TIER_TOO_LOW = "tier_too_low"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -58,6 +59,7 @@ TITLE = {
     Code.NOT_GRANTED: "You have no grant for this release",
     Code.NOT_PUBLISHED: "The weights are not published here",
     Code.WITHDRAWN: "This release was withdrawn",
+    Code.TAKEN_DOWN: "These files were taken down",
     Code.TIER_TOO_LOW: "Your grant does not cover downloads",
     Code.EXPIRED: "Expired",
     Code.REVOKED: "Your grant was revoked",

@@ -31,6 +31,8 @@ STATUS = {
 RELEASE_STATUS = {
     V.RELEASE_PUBLISHED: Release.Status.PUBLISHED,
     V.RELEASE_WITHDRAWN: Release.Status.WITHDRAWN,
+    V.RELEASE_RESTORED: Release.Status.PUBLISHED,
+    V.RELEASE_ANNOUNCED: Release.Status.ANNOUNCED,
 }
 OPENS = {V.ACCOUNT_OPENED: True, V.ACCOUNT_CLOSED: False, V.ACCOUNT_ERASED: False}
 TERMS = (V.GRANT_ISSUED, V.GRANT_RENEWED)  # what gives a grant its terms, and is a decision

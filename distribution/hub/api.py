@@ -206,7 +206,7 @@ class Elsewhere(HubView):
             "The page about its REST API lists those it has.",
         )
 
-    post = put = patch = delete = get
+    post = get
 
 
 def _with_current(releases: Iterable[Release]) -> Iterable[tuple[Release, Revision | None]]:

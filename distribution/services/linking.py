@@ -27,6 +27,7 @@ def issue_link(artifact: Artifact, *, grant: Grant, actor: Account) -> Link:
         _require_own(grant, artifact)
         check_grant(grant, tier=Tier.WEIGHTS)
         selectors.require_published(release)
+        selectors.require_up(artifact.revision)
     except Refusal as refusal:
         _denied(release, refusal, actor)
         raise

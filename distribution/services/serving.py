@@ -120,6 +120,7 @@ def _admit(token: str, filename: str, row: Download) -> Artifact:
     # The grant first: to the holder of a revoked grant a fresh link is no way out.
     check_grant(grant, tier=Tier.WEIGHTS)
     selectors.require_published(grant.release)
+    selectors.require_up(artifact.revision)
     claim.require_fresh(files_url=selectors.files_url(grant.release))
     _require_stored(artifact)
     return artifact

@@ -16,10 +16,11 @@ from django.db import connection
 from pytest_django import Settings
 
 from access_requests.models import Grant
+from distribution import hashing
 from distribution.errors import StoreError
 from distribution.models import Artifact, Download, Revision
 from distribution.services import issue_link, materialise, publish
-from distribution.stores import LocalStore, Store, copying, get_store
+from distribution.stores import LocalStore, Store, copying, get_store, multipart
 from distribution.stores import s3 as s3_module
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -73,7 +74,7 @@ def test_a_key_that_is_complete_is_not_written_again(
     any_store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     any_store.put("a/b", source, sha256=SHA)
-    for module, name in ((copying, "_copy"), (s3_module, "_Checked")):
+    for module, name in ((copying, "_copy"), (multipart, "upload")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("it was written again"))
     any_store.put("a/b", source, sha256=SHA)
 
@@ -143,7 +144,8 @@ def test_a_store_setting_that_makes_no_sense_is_refused(settings: Settings, url:
 def test_a_large_file_goes_up_in_parts_and_comes_back(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_module, "PART", 5 * 1024 * 1024)
+    for module in (hashing, multipart):
+        monkeypatch.setattr(module, "CHUNK_SIZE", 5 * 1024 * 1024)
     path = tmp_path / "large"
     path.write_bytes(os.urandom(17_000_001))
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -169,7 +171,7 @@ def test_an_endpoint_without_checksums_is_read_back(
     monkeypatch.setattr(type(store), "_head", without_checksum)
     store.put("a", source, sha256=SHA)
     source.write_bytes(CONTENT[::-1])
-    assert not store._holds("a", len(CONTENT), hashlib.sha256(CONTENT[::-1]).hexdigest())
+    assert not store._holds("a", hashing.hash_file(source))
 
 
 def test_wrong_keys_and_a_store_that_is_down_are_store_errors(

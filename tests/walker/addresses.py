@@ -27,6 +27,7 @@ from access_requests.models import (
     SecondLook,
 )
 from access_requests.workflow import Action, GrantAction
+from distribution.models import Revision
 from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Licence
@@ -48,6 +49,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
     (r"licence/<int:pk>", "licence"),
+    (r"distribution/revision/<int:pk>", "revision"),
     (r"webhooks/subscription/<int:pk>", "webhook"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
@@ -75,6 +77,7 @@ OF_THE_HUB = {
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
     "licence": Licence,
+    "revision": Revision,
     "form": Form,
     "renewal": Renewal,
     "event": Event,
@@ -90,6 +93,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "secondlook": ("look", "decline"),
     "automaticrule": ("save",),
     "licence": ("preview", "publish", "about"),
+    "revision": ("make_current", "take_down", "restore_revision", "withdraw", "restore"),
     "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
 # How a row of the admin belongs to a person.
@@ -121,7 +125,7 @@ class Route:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
             r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
-            r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<path",
+            r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<(path|int)",
             self.path,
         )
 

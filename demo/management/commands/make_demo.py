@@ -13,6 +13,8 @@ from django.core.management.base import BaseCommand
 from demo import catalogue, people, weights
 from portal.catalog.models import Release
 
+SHARD_SIZE = 100_000_000  # bytes: three files, so that clients meet an index
+
 
 class Command(BaseCommand):
     help = "Fill an empty site with the demo's people, catalogue and weights."
@@ -27,5 +29,12 @@ class Command(BaseCommand):
                 weights.build(folder)
             # The very command that a manager types.
             call_command(
-                "publish", str(folder), repo=catalogue.DEMO_REPO, **{"as": "manager@demo.test"}
+                "publish",
+                str(folder),
+                "--repo",
+                catalogue.DEMO_REPO,
+                "--also=safetensors",
+                f"--shard-size={SHARD_SIZE}",
+                "--tag=v1",
+                "--as=manager@demo.test",
             )
