@@ -1,6 +1,6 @@
 """The few lines that bring a release with each program, with the names of this site and release filled in."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -23,14 +23,22 @@ class Client:
     lines: str
 
 
-def clients(release: Release, artifacts: Iterable[Artifact]) -> list[Client]:
-    """The programs that can bring these files; `from_pretrained` where it can load them."""
+def clients(release: Release, artifacts: Sequence[Artifact]) -> list[Client]:
+    """The programs that can bring these files, of which there is at least one; `from_pretrained` where it can
+    load them.
+    """
     paths = [artifact.path for artifact in artifacts]
     with_transformers = "config.json" in paths and any(p.endswith(".safetensors") for p in paths)
     found = [_hf(release)]
     if with_transformers:
         found.append(_from_pretrained(release))
-    return [*found, _script(release), _curl(release, paths), _wget(release), _aria2(release)]
+    return [
+        *found,
+        _script(release),
+        _curl(release, max(artifacts, key=lambda artifact: artifact.size)),
+        _wget(release),
+        _aria2(release),
+    ]
 
 
 def _hf(release: Release) -> Client:
@@ -63,8 +71,8 @@ def _script(release: Release) -> Client:
     )
 
 
-def _curl(release: Release, paths: list[str]) -> Client:
-    path = paths[0] if paths else "params.json"
+def _curl(release: Release, artifact: Artifact) -> Client:
+    path = artifact.path
     place = settings.BASE_URL + reverse("hub-resolve", args=[release.repo_id, f"{MAIN}/{path}"])
     name = path.rpartition("/")[2]
     lines = (f"curl -fL -C - -o {name} \\", f"  {BEARER} \\", f"  {place}")

@@ -77,7 +77,7 @@ def revision_named(release: Release, name: str) -> Revision:
         return current_revision(release)
     require_published(release)
     revisions = Revision.objects.filter(release=release)
-    found = list(revisions.filter(tags__name=name)[:1])
+    found = list(revisions.filter(tags__name=name)[:1]) if "\0" not in name else []
     if not found and re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},40}}", name):
         found = list(revisions.filter(digest__startswith=name)[:2])
     if len(found) == 1:
@@ -95,9 +95,14 @@ def revision_named(release: Release, name: str) -> Revision:
 def artifact_named(release: Release, revision: str, path: str) -> Artifact | None:
     """The file of that path in the revision of that name; None where either is not there."""
     try:
-        return revision_named(release, revision).artifacts.filter(path=path).first()
+        return artifact_at(revision_named(release, revision), path)
     except Refusal:
         return None
+
+
+def artifact_at(revision: Revision, path: str) -> Artifact | None:
+    """The file of that path; None where it is not there."""
+    return revision.artifacts.filter(path=path).first() if "\0" not in path else None
 
 
 def entries(revision: Revision) -> list[Entry]:

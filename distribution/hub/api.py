@@ -157,7 +157,9 @@ class Refs(RepoView):
         branch = {"name": selectors.MAIN, "ref": "refs/heads/main", "targetCommit": current.digest}
         tags = [
             {"name": tag.name, "ref": f"refs/tags/{tag.name}", "targetCommit": tag.revision.digest}
-            for tag in self.release.tags.select_related("revision")
+            for tag in self.release.tags.filter(revision__taken_down_at=None).select_related(
+                "revision"
+            )
         ]
         return Response({"branches": [branch], "tags": tags, "converts": [], "pullRequests": []})
 
@@ -165,7 +167,9 @@ class Refs(RepoView):
 class Commits(RepoView):
     def get(self, request: Request, repo: str, rev: str) -> Response:
         last = self.revision(rev)
-        earlier = Revision.objects.filter(release=self.release, pk__lte=last.pk).order_by("-pk")
+        earlier = Revision.objects.filter(
+            release=self.release, pk__lte=last.pk, taken_down_at=None
+        ).order_by("-pk")
         author = {"user": self.release.family.publisher}
         return Response(
             [
@@ -206,7 +210,7 @@ class Elsewhere(HubView):
             "The page about its REST API lists those it has.",
         )
 
-    post = put = patch = delete = get
+    post = get
 
 
 def _with_current(releases: Iterable[Release]) -> Iterable[tuple[Release, Revision | None]]:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
 
 from access_requests.selectors import release_known_to, require_metadata
-from distribution import services
+from distribution import selectors, services
 from distribution.hub import card, errors, reading
 from distribution.hub.reading import Asker
 from distribution.hub.tree import File
@@ -74,7 +74,7 @@ def _find(request: HttpRequest, repo: str, rev: str, path: str) -> Found:
     ask = ask_of(request)
     grant = services.require_grant(release, rev, path, actor=asker.account, ask=ask)
     revision = reading.revision(release, rev)
-    artifact = revision.artifacts.filter(path=path).first()
+    artifact = selectors.artifact_at(revision, path)
     if artifact is None:
         raise errors.entry_not_found(repo, path, revision.digest)
     return Found(revision, File.of(artifact), services.link_at_once(grant, artifact))
@@ -86,6 +86,6 @@ def _card(asker: Asker, release: Release, rev: str) -> Found | None:
         require_scope(asker.token, Scope.READ, Scope.DOWNLOAD)
     require_metadata(asker.account, release)
     revision = reading.revision(release, rev)
-    if revision.artifacts.filter(path=card.NAME).exists():
+    if selectors.artifact_at(revision, card.NAME):
         return None
     return Found(revision, File.card(release, revision))

@@ -16,7 +16,7 @@ from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 from access_requests.services import suspend
 from distribution.models import Revision
-from distribution.services import withdraw
+from distribution.services import take_down, withdraw
 from portal.accounts.models import Account, Scope
 from portal.catalog.models import Release
 from tests.conformance.conftest import REPO, Hub
@@ -226,3 +226,15 @@ def test_the_files_can_be_walked_as_a_file_system(hub: Hub) -> None:
     files = HfFileSystem(endpoint=hub.url, token=hub.alices)
     assert f"{REPO}/evals/boolq.json" in files.ls(f"{REPO}/evals", detail=False)
     assert files.read_text(f"{REPO}/params.json") == (hub.folder / "params.json").read_text()
+
+
+def test_a_revision_that_was_taken_down_says_why_and_is_no_ref(
+    hub: Hub, republished: Callable[[], Revision], manager: Account
+) -> None:
+    republished()
+    take_down(hub.revision.pk, actor=manager, reason="A shard was wrong.")
+    api = hub.api(hub.alices)
+    with pytest.raises(GatedRepoError, match="taken down: A shard was wrong"):
+        api.model_info(REPO, revision="v1")
+    assert api.list_repo_refs(REPO).tags == []
+    assert len(api.list_repo_commits(REPO)) == 1
