@@ -1,7 +1,6 @@
 """The hub's API for access requests, as `huggingface_hub`'s HfApi calls it. Rules live in the services."""
 
 import re
-from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -13,7 +12,7 @@ from rest_framework.views import APIView
 from access_requests import selectors, services
 from access_requests.api import asker
 from access_requests.words import answered
-from portal import hub_errors
+from portal import hub_words
 from portal.accounts.authentication import TokenAuthentication
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
@@ -35,7 +34,7 @@ class HubView(APIView):
     release: Release
 
     def get_exception_handler(self) -> Any:
-        return hub_errors.handler
+        return hub_words.handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -86,7 +85,7 @@ def _as_json(one: selectors.AccessRequest) -> dict[str, Any]:
     return {
         "requestId": one.request_id,
         "status": one.status,
-        "timestamp": _moment(asked_at),
+        "timestamp": hub_words.moment(asked_at),
         "user": {
             "user": one.account.handle,
             "fullname": one.account.name,
@@ -96,17 +95,12 @@ def _as_json(one: selectors.AccessRequest) -> dict[str, Any]:
     }
 
 
-def _moment(at: datetime) -> str:
-    """The client knows no offset but Z."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _fields(one: selectors.AccessRequest) -> dict[str, str]:
     """What the person said: the affiliation, and the answers where they gave them themselves."""
     application = one.application
     fields = {"Application": application.reference}
     if one.grant:
-        fields |= {"Tier": one.grant.tier, "Until": _moment(one.grant.ends_at)}
+        fields |= {"Tier": one.grant.tier, "Until": hub_words.moment(one.grant.ends_at)}
     own = application.applicant_id == one.account.pk
     members = [] if own else list(application.coapplicants.all())
     said = next((m.affiliation for m in members if m.account_id == one.account.pk), None)
@@ -126,7 +120,7 @@ class HubAct(HubView):
         response = Response({"status": outcome.status, "message": outcome.warning})
         if outcome.warning:  # the client logs it, once for each topic
             topic = f"The request of {account.handle} for {self.release.repo_id}"
-            response["X-HF-Warning"] = hub_errors.one_line(f"{topic}; {outcome.warning}")
+            response["X-HF-Warning"] = hub_words.one_line(f"{topic}; {outcome.warning}")
         return response
 
     def text(self, name: str) -> str:

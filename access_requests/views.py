@@ -408,6 +408,7 @@ def accept(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(grant.release)
     context = {**_licence_context(grant.release.family, form), "grant": grant}
     context["is_current"] = grant.acceptance.licence_version_id == context["version"].pk
+    context["accept_by"] = selectors.accept_by(grant)
     return render(
         request, "access_requests/accept.html", context, status=422 if form.errors else 200
     )

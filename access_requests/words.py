@@ -121,6 +121,11 @@ DONE: Mapping[str, str] = {
     Verb.LICENCE_PUBLISHED: "Licence version published",
     Verb.RELEASE_PUBLISHED: "Release published",
     Verb.RELEASE_WITHDRAWN: "Release withdrawn",
+    Verb.RELEASE_RESTORED: "Release restored",
+    Verb.RELEASE_ANNOUNCED: "Release announced again",
+    Verb.RELEASE_TAGGED: "Revision named by a tag",
+    Verb.REVISION_TAKEN_DOWN: "Revision taken down",
+    Verb.REVISION_RESTORED: "Revision restored",
     Verb.ACCOUNT_CLOSED: "Account closed",
     Verb.ACCOUNT_OPENED: "Account opened again",
     Verb.ACCOUNT_ERASED: "Account erased",
@@ -141,6 +146,9 @@ DONE: Mapping[str, str] = {
     Verb.WEBHOOK_ENDED: "Webhook ended",
     Verb.LINK_ISSUED: "Download links given",
     Verb.LINK_DENIED: "Download links refused",
+    Verb.QUOTA_SET: "Download quota set",
+    Verb.ALARM_RAISED: "Download alarm raised",
+    Verb.ALARM_DISMISSED: "Download alarm dismissed",
 }
 # Why a grant opens nothing now, in a word or two.
 CLOSED: Mapping[str, str] = {

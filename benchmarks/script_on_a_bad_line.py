@@ -3,7 +3,8 @@
     python benchmarks/script_on_a_bad_line.py [--cuts 200] [--files 8] [--size 4000000] [--seed 1]
 
 The script runs under bash against the site on uvicorn, through a proxy that cuts the connection at random bytes of
-random answers, half of them with a reset, and counts what it passes on. Uses a new database beside that of DATABASE_URL.
+random answers, half of them with a reset, and counts what it passes on. Uses a new database
+beside that of DATABASE_URL.
 """
 
 import argparse

@@ -122,6 +122,8 @@ class Site:
                 "-m",
                 "uvicorn",
                 "portal.asgi:application",
+                "--http",
+                "portal.sendfile:Protocol",
                 "--host",
                 "127.0.0.1",
                 "--port",

@@ -178,7 +178,7 @@ Licensed under the Apache License, Version 2.0 (the "License"), whose text follo
 these files except in compliance with the License.
 
 These files were changed: the weights were converted from the 4-bit file
-SmolLM2-135M-Instruct.Q4_1.gguf to bfloat16, in three shards of the original LLaMA layout.
+SmolLM2-135M-Instruct.Q4_1.gguf to bfloat16, in the original LLaMA layout and as safetensors.
 
 Unless required by applicable law or agreed to in writing, the files are distributed on an "AS IS"
 BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
@@ -205,9 +205,15 @@ and licensed under Apache 2.0, so it can stand in for a gated release in a demon
 
 ## Files
 
-The original LLaMA layout: `params.json` and three model-parallel shards in bfloat16
-(`consolidated.00.pth` to `consolidated.02.pth`), with `tokenizer.json`. The output layer shares the
-embedding's weights (`"tie_word_embeddings": true`), so the shards hold no `output.weight`.
+Both layouts of the same weights, in bfloat16, with `tokenizer.json`:
+
+- the original one of LLaMA: `params.json` and three model-parallel shards, `consolidated.00.pth` to
+  `consolidated.02.pth`;
+- safetensors: `config.json`, three files `model-0000N-of-00003.safetensors` and their index, as
+  `from_pretrained` of transformers reads them.
+
+The output layer shares the embedding's weights (`"tie_word_embeddings": true`), so neither holds
+weights for it.
 
 ## Where they come from
 

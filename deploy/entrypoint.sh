@@ -22,7 +22,9 @@ shift
 case "$role" in
   web)
     # No access log: a line would hold a signed link. The proxy keeps one that does not.
+    # --http: files of a local store go from the kernel's cache to the socket.
     exec uvicorn portal.asgi:application --host "${WEIGHBRIDGE_BIND:-0.0.0.0}" --port "${WEIGHBRIDGE_PORT:-8000}" \
+      --http portal.sendfile:Protocol \
       --proxy-headers --no-access-log --lifespan off --timeout-graceful-shutdown 20 "$@"
     ;;
   worker)

@@ -1,14 +1,18 @@
 """The REST face: files of a release, and links to them."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access_requests.selectors import require_metadata
 from distribution import selectors, services
 from distribution.models import Artifact
 from portal.accounts.models import Account, Scope
@@ -29,6 +33,17 @@ class LinksRequestSerializer(serializers.Serializer):
         allow_empty=False,
         max_length=10_000,
         help_text="The files to link; without it, all files of the release.",
+    )
+    network = serializers.CharField(
+        max_length=43,
+        required=False,
+        help_text="The links open from this network alone, such as 203.0.113.0/24.",
+    )
+    uses = serializers.IntegerField(
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text="How often each link may be used. Going on after a cut is not another use.",
     )
 
 
@@ -51,7 +66,24 @@ class Files(generics.ListAPIView[Artifact]):
     scope = Scope.READ
 
     def get_queryset(self) -> "QuerySet[Artifact]":
-        return selectors.files(get_object_or_404(Release, slug=self.kwargs["slug"]))
+        release = get_object_or_404(Release, slug=self.kwargs["slug"])
+        assert isinstance(self.request.user, Account)
+        require_metadata(self.request.user, release)
+        return selectors.files(release)
+
+
+class Lines(BaseRenderer):
+    """One address on each line, for `wget -i -` and its like; of a refusal one readable line."""
+
+    media_type = "text/plain"
+    format = "text"
+    charset = "utf-8"
+
+    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> str:
+        if isinstance(data, dict):
+            context["response"]["Content-Type"] = "text/plain; charset=utf-8"  # and no problem+json
+            return f"{data.get('code')}: {data.get('detail')} {data.get('way_out', '')}\n"
+        return "".join(f"{link['url']}\n" for link in data)
 
 
 class Links(APIView):
@@ -59,6 +91,7 @@ class Links(APIView):
 
     permission_classes = (IsAuthenticated, HasScope)
     scope = Scope.DOWNLOAD
+    renderer_classes = (JSONRenderer, Lines)
 
     @extend_schema(request=LinksRequestSerializer, responses=LinkSerializer(many=True))
     def post(self, request: Request, slug: str) -> Response:
@@ -66,7 +99,11 @@ class Links(APIView):
         asked.is_valid(raise_exception=True)
         release = get_object_or_404(Release, slug=slug)
         assert isinstance(request.user, Account)
+        given = asked.validated_data
         links = services.issue_links(
-            release, actor=request.user, paths=asked.validated_data.get("paths")
+            release,
+            actor=request.user,
+            paths=given.get("paths"),
+            terms=services.Terms(given.get("network", ""), given.get("uses")),
         )
         return Response(LinkSerializer(links, many=True).data)

@@ -2,12 +2,35 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from access_requests.models import Grant
 from distribution.hashing import CHUNK_SIZE
 from distribution.manifest import Entry
 from distribution.stores.base import key_of
+from distribution.tallies import (
+    Alarm,
+    DayUse,
+    FileUse,
+    LinkTerms,
+    NetworkList,
+    NetworkRange,
+    Quota,
+)
 from portal.catalog.models import Release
+
+__all__ = [
+    "Alarm",
+    "Artifact",
+    "DayUse",
+    "Download",
+    "FileUse",
+    "LinkTerms",
+    "NetworkList",
+    "NetworkRange",
+    "Quota",
+    "Revision",
+]
 
 
 class Revision(models.Model):
@@ -27,6 +50,8 @@ class Revision(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    taken_down_at = models.DateTimeField(null=True, blank=True)
+    taken_down_reason = models.TextField(blank=True)
 
     class Meta:
         ordering = ("-id",)
@@ -123,6 +148,7 @@ class Download(models.Model):
     class Outcome(models.TextChoices):
         SERVED = "served", "served"
         REDIRECTED = "redirected", "handed to the store"
+        HANDED_OVER = "handed", "handed to the proxy"
         DENIED = "denied", "denied"
 
     grant = models.ForeignKey(
@@ -141,7 +167,17 @@ class Download(models.Model):
     bytes_sent = models.BigIntegerField(
         null=True, blank=True, help_text="Known where we serve the bytes ourselves."
     )
-    ip = models.GenericIPAddressField(null=True, blank=True)
+    bytes_counted = models.BigIntegerField(
+        default=0, help_text="Of these, the bytes that the copy under way did not have yet."
+    )
+    fresh = models.JSONField(default=list, help_text="Where in the file those lie.")
+    terms = models.ForeignKey(LinkTerms, models.PROTECT, null=True, blank=True, related_name="+")
+    busy_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then it holds a place among transfers at once."
+    )
+    network = models.CharField(
+        max_length=43, blank=True, help_text="Of the address its first 24 bits, of IPv6 48."
+    )
     user_agent = models.CharField(max_length=200, blank=True)
     request_id = models.CharField(max_length=64)
     started_at = models.DateTimeField(auto_now_add=True)
@@ -149,6 +185,30 @@ class Download(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        indexes = [
+            models.Index(fields=["grant", "started_at"], name="download_of_grant"),
+            models.Index(fields=["started_at"], name="download_started"),
+            models.Index(
+                fields=["grant", "busy_until"],
+                name="download_running",
+                condition=models.Q(busy_until__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.artifact_id} at {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def came_of_it(self) -> str:
+        """Whether it arrived whole, as well as that is known."""
+        if self.outcome == self.Outcome.DENIED:
+            return f"denied: {self.code}"
+        if self.outcome != self.Outcome.SERVED:
+            return self.get_outcome_display()
+        if self.bytes_sent is None:
+            return (
+                "running" if self.busy_until and self.busy_until > timezone.now() else "not known"
+            )
+        if self.code:
+            return f"stopped: {self.code}"
+        return "whole" if self.bytes_sent == self.bytes_asked else "cut"

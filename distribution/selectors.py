@@ -1,6 +1,7 @@
 """Reads of what is published."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -35,7 +36,35 @@ def current_revision(release: Release) -> Revision:
     revision = Revision.objects.filter(release=release, is_current=True).first()
     if revision is None:
         raise _not_published(release)
+    require_up(revision)
     return revision
+
+
+def require_up(revision: Revision) -> None:
+    """Raise the Refusal TAKEN_DOWN for a revision that was taken down."""
+    if revision.taken_down_at is not None:
+        raise Refusal(
+            Code.TAKEN_DOWN,
+            f"Revision {revision.digest[:12]} of {revision.release.repo_id} was taken down: "
+            f"{revision.taken_down_reason}",
+            "Look on the page of the release for the one that takes its place.",
+            since=revision.taken_down_at,
+            url=revision.release.get_absolute_url(),
+        )
+
+
+def revisions_behind(artifacts: Iterable[int]) -> dict[int, Revision]:
+    """The revision of each of these files as it stands now, by the file's id. One query."""
+    found = Artifact.objects.filter(pk__in=set(artifacts)).select_related("revision__release")
+    return {artifact.pk: artifact.revision for artifact in found}
+
+
+def holders_of(revision: Revision) -> "QuerySet[Account]":
+    """Everybody who downloaded bytes of some file of the revision, and still has an account."""
+    served = Download.objects.filter(
+        artifact__revision=revision, bytes_asked__gt=0, grant__isnull=False
+    ).exclude(outcome=Download.Outcome.DENIED)
+    return Account.objects.filter(pk__in=served.values("grant__account"), is_active=True)
 
 
 def revision_named(release: Release, name: str) -> Revision:
@@ -52,6 +81,7 @@ def revision_named(release: Release, name: str) -> Revision:
     if not found and re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},40}}", name):
         found = list(revisions.filter(digest__startswith=name)[:2])
     if len(found) == 1:
+        require_up(found[0])
         return found[0]
     few = "More than one revision" if found else "No revision"
     raise Refusal(
@@ -60,6 +90,14 @@ def revision_named(release: Release, name: str) -> Revision:
         f"Ask for `{MAIN}`, or for the names on its files page.",
         url=files_url(release),
     )
+
+
+def artifact_named(release: Release, revision: str, path: str) -> Artifact | None:
+    """The file of that path in the revision of that name; None where either is not there."""
+    try:
+        return revision_named(release, revision).artifacts.filter(path=path).first()
+    except Refusal:
+        return None
 
 
 def entries(revision: Revision) -> list[Entry]:
@@ -87,7 +125,13 @@ def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artif
     if revision is None:
         revision = current_revision(release)
     require_published(release)
+    require_up(revision)
     return revision.artifacts.order_by("path")
+
+
+def artifact_behind(pk: int) -> Artifact | None:
+    """The file that a genuine token names."""
+    return Artifact.objects.select_related("revision").filter(pk=pk).first()
 
 
 def files_url(release: Release) -> str:
@@ -107,5 +151,13 @@ def _not_published(release: Release) -> Refusal:
 def downloads_of(account: Account) -> list[dict[str, Any]]:
     """Every request on a link of the person's, for that person."""
     rows = Download.objects.filter(grant__account=account).order_by("id")
-    names = ("started_at", "artifact__path", "outcome", "code", "bytes_asked", "ip", "user_agent")
+    names = (
+        "started_at",
+        "artifact__path",
+        "outcome",
+        "code",
+        "bytes_asked",
+        "network",
+        "user_agent",
+    )
     return list(rows.values("grant__release__repo_id", *names))

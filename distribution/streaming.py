@@ -1,37 +1,53 @@
 """Handing over a file, or a part of it, from this process."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from distribution.services import Opened, finish
+from distribution.watching import watched
+from portal.sendfile import EXTENSION, SendFile
 
-CHUNK = 1024 * 1024  # bytes read and sent at once
+CHUNK = 256 * 1024  # bytes read and sent at once; a few of them are in memory for each transfer
 
 
 class FileStream(StreamingHttpResponse):
-    """The bytes that were asked for. However it ends, its Download row says how many were sent."""
+    """The bytes that were asked for. However it ends, its Download row says how many were sent.
 
-    def __init__(self, path: Path, opened: Opened, **kwargs: Any) -> None:
+    Where the server can send a file by itself (portal/sendfile.py), it does.
+    """
+
+    def __init__(self, request: HttpRequest, path: Path, opened: Opened, **kwargs: Any) -> None:
         self._download, self._sent, self._finished = opened.download, 0, False
+        scope = getattr(request, "scope", {})
+        self._send: SendFile | None = scope.get("extensions", {}).get(EXTENSION)
         super().__init__(self._bytes(path, opened.start, opened.length), **kwargs)
 
     async def _bytes(self, path: Path, start: int, left: int) -> AsyncIterator[bytes]:
-        # Each read in a thread, so that no other request waits for the disk.
-        file = await asyncio.to_thread(path.open, "rb")
+        # Whatever may wait for the disk does so in a thread, so that no other request waits too.
+        file = await asyncio.to_thread(os.open, path, os.O_RDONLY)
         try:
-            await asyncio.to_thread(file.seek, start)
-            while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
-                left -= len(chunk)
-                yield chunk
-                self._sent += len(chunk)
+            with watched(self._download):
+                if self._send:
+                    await self._send(file, start, left, self._advance)
+                    left = 0
+                while left and (
+                    chunk := await asyncio.to_thread(os.pread, file, min(CHUNK, left), start)
+                ):
+                    start, left = start + len(chunk), left - len(chunk)
+                    yield chunk
+                    self._advance(len(chunk))
         finally:
-            file.close()
+            os.close(file)
         await sync_to_async(self._finish)()
+
+    def _advance(self, sent: int) -> None:
+        self._sent += sent
 
     def _finish(self) -> None:
         if not self._finished:

@@ -17,8 +17,8 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from access_requests.models import Tier
-from access_requests.selectors import grant_for
-from distribution import ranges, selectors, services, signing
+from access_requests.selectors import grant_for, require_metadata
+from distribution import pasted, ranges, selectors, services, signing
 from distribution.script import keys
 from distribution.services import Ask, Opened
 from distribution.stores import get_store
@@ -44,6 +44,7 @@ def files(request: HttpRequest, slug: str) -> HttpResponse:
     assert isinstance(request.user, Account)
     context: dict[str, Any] = {"release": release, "link_hours": release.link_hours}
     try:
+        require_metadata(request.user, release)
         artifacts = list(selectors.files(release))
         context |= {"artifacts": artifacts, "size": sum(artifact.size for artifact in artifacts)}
         context["revision"] = selectors.current_revision(release)
@@ -75,14 +76,22 @@ async def download(request: HttpRequest, token: str, filename: str) -> HttpRespo
     """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
     grant.
     """
-    opened = await sync_to_async(services.open_link)(token, filename, _ask(request))
-    response = await _hand_over(request.method == "HEAD", opened)
+    opened = await sync_to_async(services.open_link)(token, filename, ask_of(request))
+    response = await _hand_over(request, opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _ask(request: HttpRequest) -> Ask:
+@require_safe
+async def pasted_download(request: HttpRequest, rest: str) -> HttpResponseBase:
+    """A link that was damaged on the way to the address line; it opens, or says what is wrong."""
+    token, filename = pasted.split(rest)
+    return await download(request, token, filename)
+
+
+def ask_of(request: HttpRequest) -> Ask:
+    """What the request on a link says that matters."""
     return Ask(
         method=request.method or "GET",
         range=request.headers.get("Range", ""),
@@ -94,17 +103,20 @@ def _ask(request: HttpRequest) -> Ask:
     )
 
 
-async def _hand_over(is_head: bool, opened: Opened) -> HttpResponseBase:
+async def _hand_over(request: HttpRequest, opened: Opened) -> HttpResponseBase:
     if opened.has_it:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED)
-    if is_head:
+    if request.method == "HEAD":
         return _described(HttpResponse(), opened)
     artifact, store = opened.artifact, get_store()
     path = store.local_path(artifact.store_key)
     if path is None:
         name = Path(artifact.path).name
         url = await sync_to_async(store.presigned_url)(
-            artifact.store_key, filename=name, seconds=STORE_SECONDS
+            artifact.store_key,
+            filename=name,
+            seconds=STORE_SECONDS,
+            asked=request.headers.get("Range", "") if opened.span else "",
         )
         assert url is not None, "a store has the file here, or an address for it"
         return HttpResponseRedirect(url)
@@ -117,11 +129,11 @@ async def _hand_over(is_head: bool, opened: Opened) -> HttpResponseBase:
             f"{settings.SENDFILE_LOCATION.rstrip('/')}/{artifact.store_key}"
         )
         return response
-    return _streamed(path, opened)
+    return _streamed(request, path, opened)
 
 
-def _streamed(path: Path, opened: Opened) -> FileStream:
-    response = _described(FileStream(path, opened), opened)
+def _streamed(request: HttpRequest, path: Path, opened: Opened) -> FileStream:
+    response = _described(FileStream(request, path, opened), opened)
     if opened.span:
         response.status_code = HTTPStatus.PARTIAL_CONTENT
         response["Content-Range"] = opened.span.content_range

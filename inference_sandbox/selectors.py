@@ -61,7 +61,7 @@ def release_named(name: str) -> Release:
 def playable_releases(account: Account) -> "QuerySet[Release]":
     """The releases that the person may prompt now and that have weights here."""
     granted = {grant.release_id for grant in access.usable_grants(account)}
-    with_weights = Revision.objects.filter(is_current=True).values("release")
+    with_weights = Revision.objects.filter(is_current=True, taken_down_at=None).values("release")
     return Release.objects.filter(pk__in=granted, status=Release.Status.PUBLISHED).filter(
         pk__in=with_weights
     )
@@ -71,7 +71,7 @@ def require_playable(account: Account, name: str) -> Release:
     """The named release, if the person may prompt it now. Raises Refusal with the cause."""
     release = release_named(name)
     access.grant_for(account, release, tier=Tier.TRY)
-    distribution.require_published(release)
+    distribution.current_revision(release)
     return release
 
 
@@ -88,7 +88,9 @@ def offers_chat(release: Release) -> bool:
 
 def standing_grant(run_id: UUID) -> Grant:
     """The grant that lets this run go on, read afresh. Raises the Refusal that ends the run."""
-    run = Run.objects.select_related("account", "release__family").get(pk=run_id)
+    runs = Run.objects.select_related("account", "release__family", "revision__release")
+    run = runs.get(pk=run_id)
+    distribution.require_up(run.revision)
     return access.grant_for(run.account, run.release, tier=Tier.TRY)
 
 

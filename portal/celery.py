@@ -26,6 +26,11 @@ app.conf.beat_schedule = {
         "options": {"expires": 5},
     },
     "prune-webhooks": {"task": "webhooks.prune", "schedule": 3600.0},
+    "watch-downloads": {
+        "task": "distribution.watch_downloads",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "expire-grants": {"task": "access_requests.expire_grants", "schedule": 300.0},
     "prepare-left-over": {"task": "access_requests.prepare_left_over", "schedule": 60.0},
     "keep-statistics": {"task": "portal.keep_statistics", "schedule": 3600.0},

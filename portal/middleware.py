@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
 from portal import problems
+from portal.logs import request_of
 from portal.refusals import Refusal
 
 Handler = Callable[[HttpRequest], Any]
@@ -46,8 +47,11 @@ def request_id(get_response: Handler) -> Handler:
     """Give each request an id that every answer, refusal and log line carries."""
 
     def before(request: HttpRequest) -> None:
-        given = request.headers.get("X-Request-Id", "")
-        request.request_id = given if _SAFE_ID.match(given) else secrets.token_hex(8)  # type: ignore[attr-defined]
+        # The second is what clients of the hub send with every call, and tell their user.
+        given = request.headers.get("X-Request-Id") or request.headers.get("X-Amzn-Trace-Id", "")
+        made = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8)
+        request.request_id = made  # type: ignore[attr-defined]
+        request_of.set(made)
 
     def after(request: HttpRequest, response: HttpResponse) -> None:
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]

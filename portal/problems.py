@@ -20,11 +20,13 @@ def request_id(request: HttpRequest) -> str:
 
 def respond(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """Render the refusal in the form that the asker reads."""
-    if request.path.startswith("/api/") or PROBLEM in request.headers.get("Accept", ""):
+    accept = request.headers.get("Accept", "")
+    wants_page = "text/html" in accept
+    if request.path.startswith("/api/") or (not wants_page and _is_json(accept)):
         response: HttpResponse = JsonResponse(
             refusal.problem(request_id(request)), status=refusal.status, content_type=PROBLEM
         )
-    elif "text/html" in request.headers.get("Accept", ""):
+    elif wants_page:
         response = render(
             request,
             "refusal.html",
@@ -42,6 +44,11 @@ def respond(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     response["X-Error-Code"] = str(refusal.code)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _is_json(accept: str) -> bool:
+    """Whether a program says that it reads JSON. curl and wget say `*/*`: a person reads what they print."""
+    return PROBLEM in accept or "application/json" in accept
 
 
 def as_refusal(error: Exception) -> Refusal | None:

@@ -18,12 +18,15 @@ class Code(StrEnum):
     NOT_GRANTED = "not_granted"
     NOT_PUBLISHED = "not_published"
     WITHDRAWN = "withdrawn"
+    TAKEN_DOWN = "taken_down"
     TIER_TOO_LOW = "tier_too_low"
     EXPIRED = "expired"
     REVOKED = "revoked"
     SUSPENDED = "suspended"
     LICENCE_CHANGED = "licence_changed"
     SIGNATURE_INVALID = "signature_invalid"
+    WRONG_NETWORK = "wrong_network"
+    USED_UP = "used_up"
     QUOTA_EXHAUSTED = "quota_exhausted"
     WRONG_STATE = "wrong_state"
     CONFLICT = "conflict"
@@ -58,12 +61,15 @@ TITLE = {
     Code.NOT_GRANTED: "You have no grant for this release",
     Code.NOT_PUBLISHED: "The weights are not published here",
     Code.WITHDRAWN: "This release was withdrawn",
+    Code.TAKEN_DOWN: "These files were taken down",
     Code.TIER_TOO_LOW: "Your grant does not cover downloads",
     Code.EXPIRED: "Expired",
     Code.REVOKED: "Your grant was revoked",
     Code.SUSPENDED: "Your grant is suspended",
     Code.LICENCE_CHANGED: "The licence has changed",
     Code.SIGNATURE_INVALID: "This link is not one of ours",
+    Code.WRONG_NETWORK: "This link is for another network",
+    Code.USED_UP: "This link is used up",
     Code.QUOTA_EXHAUSTED: "Quota exhausted",
     Code.WRONG_STATE: "Not possible in this state",
     Code.CONFLICT: "Somebody was quicker",
@@ -115,6 +121,12 @@ class Refusal(Exception):
     def title(self) -> str:
         return TITLE[self.code]
 
+    @property
+    def text(self) -> str:
+        """Cause, since when, and the way out, in one line for a person."""
+        since = f" (since {self.since:%Y-%m-%d %H:%M} UTC)" if self.since else ""
+        return " ".join(f"{self.detail}{since} {self.way_out}".split())
+
     def problem(self, request_id: str) -> dict[str, object]:
         """The body of application/problem+json (RFC 9457)."""
         body: dict[str, object] = {
@@ -136,6 +148,4 @@ class Refusal(Exception):
 
     def line(self, request_id: str) -> str:
         """One readable line, for curl."""
-        since = f" (since {self.since:%Y-%m-%d %H:%M} UTC)" if self.since else ""
-        text = " ".join(f"{self.detail}{since} {self.way_out}".split())
-        return f"{self.code}: {text} [request {request_id}]\n"
+        return f"{self.code}: {self.text} [request {request_id}]\n"

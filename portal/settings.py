@@ -65,7 +65,7 @@ ALLOWED_HOSTS = env.list(
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # its own would put its own site of the admin before ours
     "unfold.contrib.filters",
     "django.contrib.auth",  # before portal.accounts, whose admin takes Group off the menu
     "portal.accounts",
@@ -87,7 +87,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "whitenoise.runserver_nostatic",
-    "django.contrib.admin",
+    "portal.apps.DeskConfig",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
@@ -179,6 +179,22 @@ S3_ACCESS_KEY = env.str("WEIGHBRIDGE_S3_ACCESS_KEY", "")
 S3_SECRET_KEY = env.str("WEIGHBRIDGE_S3_SECRET_KEY", "")
 # With a proxy that knows X-Accel-Redirect: the internal location that maps to the local store.
 SENDFILE_LOCATION = env.str("WEIGHBRIDGE_SENDFILE_LOCATION", "")
+
+# CloudFront in front of the bucket: its address, the id of its public key, and the private RSA key (PEM).
+CLOUDFRONT_URL = env.str("WEIGHBRIDGE_CLOUDFRONT_URL", "").rstrip("/")
+CLOUDFRONT_KEY_ID = env.str("WEIGHBRIDGE_CLOUDFRONT_KEY_ID", "")
+CLOUDFRONT_KEY = env.str("WEIGHBRIDGE_CLOUDFRONT_KEY", "").replace("\\n", "\n")
+if bool(CLOUDFRONT_URL) != bool(CLOUDFRONT_KEY and CLOUDFRONT_KEY_ID):
+    raise ImproperlyConfigured(
+        "WEIGHBRIDGE_CLOUDFRONT_URL, _CLOUDFRONT_KEY_ID and _CLOUDFRONT_KEY go together: set all three or none."
+    )
+# Transfers at once under one grant, where neither its release nor the grant itself says otherwise.
+DOWNLOAD_TRANSFERS = env.int("WEIGHBRIDGE_TRANSFERS", 32)
+# When the downloads under one grant raise an alarm: networks in a day, denials in an hour, and copies of all files'
+# bytes in an hour. 0: never.
+ALARM_NETWORKS = env.int("WEIGHBRIDGE_ALARM_NETWORKS", 10)
+ALARM_DENIALS = env.int("WEIGHBRIDGE_ALARM_DENIALS", 100)
+ALARM_COPIES = env.int("WEIGHBRIDGE_ALARM_COPIES", 3)
 
 # ---- Sandbox -------------------------------------------------------------------------------------
 SANDBOX_DEVICE = env.str("WEIGHBRIDGE_DEVICE", "cpu")
@@ -272,6 +288,7 @@ STORAGES = {
 }
 MEDIA_ROOT = HOME / "media"
 
+CSRF_FAILURE_VIEW = "portal.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_HSTS_SECONDS = env.int("WEIGHBRIDGE_HSTS_SECONDS", 0)
 if env.bool("WEIGHBRIDGE_BEHIND_PROXY", False):
@@ -328,7 +345,16 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"}
+    },
+    "filters": {"request": {"()": "portal.logs.NamesRequest"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("WEIGHBRIDGE_LOG_LEVEL", "INFO")},
 }

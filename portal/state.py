@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.timesince import timesince
 
@@ -151,7 +152,9 @@ def seals() -> Iterable[Line]:
     waiting, oldest = left.count(), left.order_by("at").values_list("at", flat=True).first()
     late = oldest is not None and timezone.now() - oldest > LATE_SEAL
     yield Line("Last seal", f"number {last.number}, {age(last.sealed_at)}" if last else "none yet")
-    text = f"{waiting} events" + (f", the oldest from {age(oldest)}" if oldest else "")
+    text = f"{waiting} event{pluralize(waiting)}" + (
+        f", the oldest from {age(oldest)}" if oldest else ""
+    )
     yield Line("Not sealed yet", text if waiting else "none", "bad" if late else "ok")
 
 

@@ -147,6 +147,18 @@ UNFOLD: dict[str, Any] = {
                         "Downloads", "download", "admin:distribution_download_changelist", "manager"
                     ),
                     _link(
+                        "Download alarms",
+                        "notification_important",
+                        "admin:distribution_alarm_changelist",
+                        "manager",
+                    ),
+                    _link(
+                        "Networks and countries",
+                        "public",
+                        "admin:distribution_networklist_changelist",
+                        "manager",
+                    ),
+                    _link(
                         "Sandbox runs",
                         "terminal",
                         "admin:inference_sandbox_run_changelist",
@@ -160,6 +172,12 @@ UNFOLD: dict[str, Any] = {
                     _link("People", "group", "admin:accounts_account_changelist", "reviewer"),
                     _link(
                         "Second factors", "lock", "admin:mfa_authenticator_changelist", "superuser"
+                    ),
+                    _link(
+                        "E-mail addresses",
+                        "alternate_email",
+                        "admin:account_emailaddress_changelist",
+                        "superuser",
                     ),
                     _link("Audit log", "history", "admin:audit_event_changelist", "auditor"),
                     _link(

@@ -32,10 +32,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("access_requests.api_urls")),
     path("api/v1/", include("distribution.api_urls")),
     path("api/v1/", include("inference_sandbox.api_urls")),
+    # Last, because a repo's name can begin with anything.
+    path("", include("distribution.hub.urls")),
 ]
 if settings.DEMO:
     urlpatterns.append(path("demo/", include("demo.urls")))
 
+handler400 = "portal.views.bad_request"
 handler403 = "portal.views.forbidden"
 handler404 = "portal.views.not_found"
 handler500 = "portal.views.server_error"

@@ -68,6 +68,29 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     )
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problems.respond(
+        request,
+        Refusal(
+            Code.INVALID,
+            "This request does not make sense to the site.",
+            "Check the address, and send it again.",
+        ),
+    )
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return problems.respond(
+        request,
+        Refusal(
+            Code.NOT_ALLOWED,
+            "This form did not come from a page of this site, or the page was opened too long ago.",
+            "Allow cookies for this site, open the page again, and send it from there.",
+            url="/",
+        ),
+    )
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problems.respond(
         request,

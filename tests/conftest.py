@@ -1,5 +1,6 @@
 """The three people of every test: alice applies, rita reviews, mallory should see nothing."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,9 +39,8 @@ SITE_FOLDERS = (
     "browser",
     "conformance",
     "demo",
-    "complaints",
 )  # which walk through the running site
-LONG_GROUPS = ("site", "walker")
+LONG_GROUPS = ("site", "walker", "every_page")
 
 
 @pytest.hookimpl(trylast=True)
@@ -56,12 +56,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: set DATABASE_URL"))
 
 
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: nobody need look through it for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 def group_of(path: Path) -> str:
     """Tests of one group run in one process: those of a file, or of folders that share what is dear to make."""
     folder = path.relative_to(Path(__file__).parent).parts[0]
     if folder in SITE_FOLDERS:
         return "site"
-    return folder if folder == "walker" else str(path)
+    return folder if folder in LONG_GROUPS else str(path)
 
 
 @pytest.fixture

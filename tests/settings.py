@@ -21,8 +21,11 @@ os.environ["WEIGHBRIDGE_REQUIRE_MFA"] = (
 os.environ.setdefault("WEIGHBRIDGE_LOG_LEVEL", "WARNING")
 for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
     os.environ.pop(name, None)
-# Each of several test processes has a Redis to itself, as it has its own database.
+# Each of several test processes has a Redis to itself, as it has its own database, and one core: torch's
+# threads would spend theirs on waiting for one another.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _worker:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 _given = os.environ.get("REDIS_URL", "")
 if not _given or (
     _worker and _given.startswith("unix:")
@@ -42,6 +45,10 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads of one test then see one database, as processes do.
     DATABASES["default"]["TEST"] = {"NAME": f"{_home}/test.sqlite3"}
+    # Nobody needs it after a power cut.
+    DATABASES["default"]["OPTIONS"]["init_command"] = (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    )
 else:
     # A pool would hold connections open while the test database is dropped.
     DATABASES["default"]["OPTIONS"].pop("pool", None)

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from access_requests import selectors, services
 from access_requests.admin.desk import Desk, reviewer
@@ -58,7 +59,8 @@ class NewLicenceForm(forms.ModelForm):
     """A licence begins with its first text."""
 
     text = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 24}), help_text="Markdown; this is version 1."
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 24}),
+        help_text="Markdown; this is version 1.",
     )
 
     class Meta:

@@ -58,4 +58,4 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"grant {self.pk}: {self.release_id} to {self.account_id}"
+        return f"G-{self.pk:06d}"

@@ -51,6 +51,7 @@ class CoApplicant(models.Model):
     reason = models.TextField(blank=True, help_text="Told to the person and to the applicant.")
 
     class Meta:
+        verbose_name = "co-applicant"
         ordering = ("id",)
         indexes = [models.Index(fields=["status", "id"], name="coapplicant_status")]
         constraints = [

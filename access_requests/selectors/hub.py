@@ -18,7 +18,7 @@ from access_requests.selectors.second_looks import seen_by
 from access_requests.workflow import QUEUE_STATES, State
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from portal.hub_errors import REPO_NOT_FOUND
+from portal.hub_words import REPO_NOT_FOUND
 from portal.refusals import Code, Refusal
 
 HubStatus = Literal["pending", "accepted", "rejected"]
@@ -48,16 +48,22 @@ class AccessRequest:
 
 def hub_release(repo: str) -> Release:
     """The release of that repo id. Raises Refusal NOT_FOUND in the hub's words."""
-    found = None if "\0" in repo else Release.objects.filter(repo_id=repo).first()
+    releases = Release.objects.select_related("family__licence")
+    found = None if "\0" in repo else releases.filter(repo_id=repo).first()
     if found is None:
-        raise Refusal(
-            Code.NOT_FOUND,
-            f"There is no release {repo} here.",
-            "The catalogue lists what there is.",
-            url="/releases/",
-            headers=REPO_NOT_FOUND,
-        )
+        raise no_such_release(repo)
     return found
+
+
+def no_such_release(repo: str) -> Refusal:
+    """Also for one that this person may not know of."""
+    return Refusal(
+        Code.NOT_FOUND,
+        f"There is no release {repo} here.",
+        "The catalogue lists what there is.",
+        url="/releases/",
+        headers=REPO_NOT_FOUND,
+    )
 
 
 def hub_account(user: str) -> Account:

@@ -31,6 +31,8 @@ STATUS = {
 RELEASE_STATUS = {
     V.RELEASE_PUBLISHED: Release.Status.PUBLISHED,
     V.RELEASE_WITHDRAWN: Release.Status.WITHDRAWN,
+    V.RELEASE_RESTORED: Release.Status.PUBLISHED,
+    V.RELEASE_ANNOUNCED: Release.Status.ANNOUNCED,
 }
 OPENS = {V.ACCOUNT_OPENED: True, V.ACCOUNT_CLOSED: False, V.ACCOUNT_ERASED: False}
 TERMS = (V.GRANT_ISSUED, V.GRANT_RENEWED)  # what gives a grant its terms, and is a decision
@@ -97,12 +99,18 @@ def without_beginning(grants: "QuerySet[Grant]", at: datetime) -> int:
 
 
 def maybe_open(grants: "QuerySet[Grant]", at: datetime) -> "QuerySet[Grant]":
-    """Without those that the rows alone tell were closed by then.
+    """Without those that the rows alone tell were closed by then, or of which nothing was to be had.
 
     No act moves an end to a time before the act, so an end that the row says had passed had passed.
     """
     revoked = Q(status=Grant.Status.REVOKED, status_changed_at__lte=at)
-    return grants.filter(ends_at__gt=at).exclude(revoked).exclude(close_out__closed_at__lte=at)
+    closed = revoked | Q(close_out__closed_at__lte=at)
+    return grants.filter(ends_at__gt=at, release__in=_published(at)).exclude(closed)
+
+
+def _published(at: datetime) -> list[int]:
+    catalogue = _Catalogue(Release.objects.in_bulk(), at)
+    return [pk for pk, release in catalogue.releases.items() if release.is_published]
 
 
 def _refusal(grant: Grant, tier: Tier, at: datetime) -> Refusal | None:

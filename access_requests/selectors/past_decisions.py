@@ -29,7 +29,7 @@ Outcome = Review.Outcome
 ENDS_A_ROUND = (Outcome.APPROVED, Outcome.REFUSED, Outcome.RETURNED)
 WITHHELD = "What was answered is for those who review the application alone."
 PAGE = 50  # rows of one answer
-CHUNK = 200  # grants brought back at once
+CHUNK = 64  # grants brought back at once: nearly all that may have been open were
 
 
 @dataclass(frozen=True)

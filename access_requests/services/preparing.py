@@ -1,11 +1,11 @@
 """What happens to an application after its submission, before a reviewer opens it."""
 
 import logging
-from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from access_requests import evidence, orcid_api
@@ -17,6 +17,7 @@ from portal.queue import enqueue_on_commit
 
 log = logging.getLogger(__name__)
 KEEPS = timedelta(days=7)  # a public record is not looked up again before
+INDEX_BATCH = 100  # applications written at once: a second of work, for which others wait
 SWEEP_FROM, SWEEP_BACK = timedelta(minutes=2), timedelta(days=2)
 
 
@@ -35,10 +36,14 @@ def index(application: Application) -> None:
 
 def keep_index(application: Application) -> None:
     """The institution's key and ROR id (not saved), and the fingerprint of its long answers."""
-    application.institution_key = name_key(application.affiliation.get("institution", ""))
-    application.ror = evidence.ror_of(application)
+    _name_institution(application)
     application.answer_bands.all().delete()
     AnswerBand.objects.bulk_create(evidence.fingerprint(application))
+
+
+def _name_institution(application: Application) -> None:
+    application.institution_key = name_key(application.affiliation.get("institution", ""))
+    application.ror = evidence.ror_of(application)
 
 
 def prepare_review(application_id: int) -> None:
@@ -95,20 +100,34 @@ def look_up_orcid(orcid: str) -> OrcidRecord | None:
     return found
 
 
-def index_again(applications: Iterable[Application]) -> int:
-    """Keep anew what evidence finds them by: after an upgrade, or when a list was loaded."""
-    count = 0
-    for application in applications:
+def index_again(applications: "QuerySet[Application]") -> int:
+    """Keep anew what evidence finds them by: after an upgrade, or when a list was loaded. How many.
+
+    By the batch, each read and written on its own: one long reading would keep SQLite from
+    tidying up behind it, and its log would grow to many times the database.
+    """
+    count, last = 0, 0
+    rows = applications.select_for_update(of=("self",)).order_by("pk")
+    while True:
         with transaction.atomic():
-            keep_index(application)
-            Application.objects.filter(pk=application.pk).update(
-                institution_key=application.institution_key, ror=application.ror
-            )
-        count += 1
-    return count
+            batch = list(rows.filter(pk__gt=last).select_related("applicant", "form")[:INDEX_BATCH])
+            _index_again(batch)
+        if not batch:
+            return count
+        count, last = count + len(batch), batch[-1].pk
 
 
-def to_index() -> Iterable[Application]:
+def _index_again(batch: list[Application]) -> None:
+    before = {one.pk: (one.institution_key, one.ror) for one in batch}
+    for application in batch:
+        _name_institution(application)
+    changed = [one for one in batch if before[one.pk] != (one.institution_key, one.ror)]
+    bands = [band for application in batch for band in evidence.fingerprint(application)]
+    AnswerBand.objects.filter(application__in=batch).delete()
+    AnswerBand.objects.bulk_create(bands)
+    Application.objects.bulk_update(changed, ["institution_key", "ror"])
+
+
+def to_index() -> "QuerySet[Application]":
     """Every application that reviewers know of."""
-    found = Application.objects.exclude(submitted_at=None).exclude(state=State.DRAFT)
-    return found.select_related("applicant", "form").iterator(chunk_size=500)
+    return Application.objects.exclude(submitted_at=None).exclude(state=State.DRAFT)

@@ -23,6 +23,7 @@ from access_requests.models import (
     Renewal,
     Review,
 )
+from access_requests.names import name_key
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.regions import region_of
 from access_requests.services.questions import make_form
@@ -98,6 +99,7 @@ class World:
             repo_id=f"lab/{family.slug}-{size}b",
             slug=f"{family.slug}-{size}b",
             name=f"{family.name} {size}B",
+            status=Release.Status.PUBLISHED,
             parameters=size * 10**9,
             dimension=4096,
             heads=32,
@@ -149,7 +151,8 @@ class World:
         )
         self.done["applications"] = insert(
             Application,
-            "id applicant family form state answers affiliation category search_text acceptance "
+            "id applicant family form state answers affiliation institution_key category "
+            "search_text acceptance "
             "claimed_by claimed_at decided_by decided_at decision_reason created_at updated_at submitted_at "
             "appealed_at",
             rows,
@@ -222,6 +225,7 @@ class World:
         appealed = stamp(at + DAY / 2) if state in ("appealed", "in_appeal") else None
         return (
             pk, account, family, form, state, answers, {} if is_draft else affiliation,
+            "" if is_draft else name_key(affiliation["institution"]),
             "" if is_draft else affiliation["category"], text,
             None if is_draft else pk, claimed, stamp(at + took / 2) if claimed else None,
             reviewer if is_decided else None, stamp(end) if end else None,

@@ -14,11 +14,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from distribution.errors import PublishError
 
 MAX_HEADER = 64 * 1024 * 1024  # bytes; the 65B release needs under one
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip, before the name of each member
 MAX_MEMBERS = 200_000  # entries of one zip
 
 PICKLES = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
@@ -48,6 +49,16 @@ class Tensor:
 
     dtype: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor's elements lie: from byte `start` of the file, `stride` elements apart."""
+
+    path: Path
+    tensor: Tensor
+    start: int
+    stride: tuple[int, ...]
 
 
 def read_header(path: Path) -> dict[str, Tensor]:
@@ -131,15 +142,36 @@ class _Reader(
 
 def read_pth(path: Path) -> dict[str, Tensor]:
     """The tensors of a file written by `torch.save`, in the zip form (torch 1.6 and later)."""
+    return {
+        name: Tensor(view.storage.dtype, view.shape) for name, (view, _) in _views(path).items()
+    }
+
+
+def places_in_pth(path: Path) -> dict[str, Place]:
+    """Where the tensors of such a file lie in it. Raises PublishError."""
+    return {
+        name: Place(
+            path,
+            Tensor(view.storage.dtype, view.shape),
+            record + view.offset * WIDTH[view.storage.dtype],
+            view.stride,
+        )
+        for name, (view, record) in _views(path).items()
+    }
+
+
+def _views(path: Path) -> dict[str, tuple[_View, int]]:
+    """Each tensor, and the byte of the file at which its storage begins."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             views, prefix = _unpickle(path, archive)
-            for name, view in views.items():
-                _check_record(path, archive, prefix, name, view)
+            return {
+                name: (view, _record(path, archive, prefix, name, view, file))
+                for name, view in views.items()
+            }
     # RuntimeError: locked, or packed in a way that zipfile does not know. ValueError: a false size.
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise _damaged(path, f"{error}") from error
-    return {name: Tensor(view.storage.dtype, view.shape) for name, view in views.items()}
 
 
 def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, _View], str]:
@@ -196,9 +228,15 @@ def _pickle_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return pickles[0]
 
 
-def _check_record(
-    path: Path, archive: zipfile.ZipFile, prefix: str, name: str, view: _View
-) -> None:
+def _record(
+    path: Path,
+    archive: zipfile.ZipFile,
+    prefix: str,
+    name: str,
+    view: _View,
+    file: BinaryIO,
+) -> int:
+    """Where the raw bytes of the tensor's storage begin, once they were found to be all there."""
     storage = view.storage
     try:
         record = archive.getinfo(f"{prefix}data/{storage.key}")
@@ -218,6 +256,10 @@ def _check_record(
             f"{name} says {view.shape} of {storage.dtype}, its record has {record.file_size:,} "
             f"bytes",
         )
+    file.seek(record.header_offset)
+    # The local header has lengths of its own: torch pads there, so that the bytes are aligned.
+    *_, name_length, extra_length = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+    return int(record.header_offset + LOCAL_HEADER.size + name_length + extra_length)
 
 
 # ---- .safetensors: length, JSON, raw bytes -------------------------------------------------------
@@ -225,6 +267,11 @@ def _check_record(
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` file; its offsets must cover the file exactly."""
+    return {name: place.tensor for name, place in places_in_safetensors(path).items()}
+
+
+def places_in_safetensors(path: Path) -> dict[str, Place]:
+    """Where the tensors of such a file lie in it. Raises PublishError."""
     with path.open("rb") as file:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else MAX_HEADER + 1
@@ -237,7 +284,20 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _damaged(path, f"its header is not safetensors ({error})") from error
     _check_cover(path, spans, path.stat().st_size - 8 - length)
-    return {name: Tensor(header[name]["dtype"], tuple(header[name]["shape"])) for name in header}
+    return {
+        name: Place(
+            path,
+            Tensor(entry["dtype"], tuple(entry["shape"])),
+            8 + length + entry["data_offsets"][0],
+            _in_order(entry["shape"]),
+        )
+        for name, entry in header.items()
+    }
+
+
+def _in_order(shape: list[int]) -> tuple[int, ...]:
+    """The strides of a tensor that lies row after row."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def _span(name: str, entry: dict[str, Any]) -> tuple[int, int]:

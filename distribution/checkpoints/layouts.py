@@ -61,9 +61,9 @@ def validate_original(folder: Path, *, model_parallel: int | None = None) -> Non
     """params.json, consolidated.NN.pth and a tokenizer that belong together. Raises
     PublishError.
     """
-    params = _read_json(folder / "params.json")
+    params = read_json(folder / "params.json")
     _check_tokenizer(folder)
-    shards = _shards(folder)
+    shards = shards_of(folder)
     if model_parallel is not None and len(shards) != model_parallel:
         raise PublishError(
             f"The folder has {_count(len(shards), 'shard')}, the catalogue says {model_parallel} "
@@ -82,7 +82,7 @@ def validate_original(folder: Path, *, model_parallel: int | None = None) -> Non
         _check_parts(name, shape, {file: header[name] for file, header in headers.items()})
 
 
-def _shards(folder: Path) -> list[Path]:
+def shards_of(folder: Path) -> list[Path]:
     found = sorted((path for path in folder.iterdir() if SHARD.fullmatch(path.name)), key=_number)
     if not found:
         raise PublishError(
@@ -168,7 +168,7 @@ def validate_safetensors(folder: Path) -> None:
     """config.json, model*.safetensors, their index and a tokenizer that belong together. Raises
     PublishError.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     _check_tokenizer(folder)
     found: Header = {}
     for file, promised in _promised(folder).items():
@@ -204,7 +204,7 @@ def _promised(folder: Path) -> dict[str, set[str] | None]:
             )
         return {"model.safetensors": None}
     promised: dict[str, set[str]] = {}
-    weight_map = _read_json(index).get("weight_map")
+    weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise PublishError(
             f"{index.name} has no weight_map. Publish the index that was saved with these files."
@@ -245,7 +245,7 @@ def _check_names(file: str, header: Header, expected: dict[str, Shape]) -> None:
         )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -49,7 +49,7 @@ def safetensors_shapes(config: dict[str, Any]) -> dict[str, Shape] | None:
         layers=_number(config, "num_hidden_layers", file, most=MOST_LAYERS),
         tied=config.get("tie_word_embeddings") is True,
     )
-    return {_hugging_face(name): shape for name, shape in shapes.items()}
+    return {hugging_face_name(name): shape for name, shape in shapes.items()}
 
 
 def _llama(
@@ -90,7 +90,7 @@ HUGGING_FACE = {
 }
 
 
-def _hugging_face(name: str) -> str:
+def hugging_face_name(name: str) -> str:
     """`layers.0.attention.wq.weight` → `model.layers.0.self_attn.q_proj.weight`."""
     module = name.removesuffix(".weight")
     if not module.startswith("layers."):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,14 @@ from distribution.hashing import hash_file
 from distribution.models import Artifact, Revision
 from distribution.stores import Store, get_store
 
+SAFETENSORS = re.compile(r"model.*\.safetensors(\.index\.json)?")
+
 
 def materialise(revision: Revision, folder: Path) -> Path:
-    """The folder `folder/<digest>` with all files of the revision, each of the published SHA-256.
+    """The folder `folder/<digest>` with the files of the revision, each of the published SHA-256.
 
-    It appears at once and whole. Two processes at once make it once; a process killed in the
+    Of two layouts in one revision only the original one is brought: the weights are the same. It
+    appears at once and whole. Two processes at once make it once; a process killed in the
     middle leaves the files it had finished to the next. Raises StoreError.
     """
     target = folder / revision.digest
@@ -25,10 +29,17 @@ def materialise(revision: Revision, folder: Path) -> Path:
     with _alone(folder / f".{revision.digest}.lock"):
         if not target.is_dir():
             work = folder / f".{revision.digest}.part"
-            for artifact in revision.artifacts.all():
+            for artifact in _needed(revision):
                 _bring(get_store(), artifact, work / artifact.path)
             os.replace(work, target)
     return target
+
+
+def _needed(revision: Revision) -> list[Artifact]:
+    artifacts = list(revision.artifacts.all())
+    if revision.layout != Revision.Layout.ORIGINAL:
+        return artifacts
+    return [artifact for artifact in artifacts if not SAFETENSORS.fullmatch(artifact.path)]
 
 
 def _bring(store: Store, artifact: Artifact, target: Path) -> None:

@@ -1,22 +1,29 @@
-"""From a folder to a published revision, and back out of sight."""
+"""From a folder to a published revision."""
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
-from distribution import checkpoints, folders, manifest
-from distribution.errors import PublishError, StoreError
-from distribution.hashing import Counter, Progress, hash_files
+from distribution import checkpoints, converting, folders, manifest, selectors
+from distribution.converting import SHARD_SIZE
+from distribution.errors import PublishError
+from distribution.hashing import Progress
+from distribution.journal import Journal
 from distribution.manifest import Entry
 from distribution.models import Artifact, Revision
-from distribution.services import tagging
-from distribution.stores import Store, get_store
-from portal.accounts import roles
+from distribution.services import bringing, tagging
+from distribution.services.withdrawing import require_manager
+from distribution.stores import get_store
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Release
+from portal.mail.services import send
 from portal.refusals import Code, Refusal
 
 
@@ -41,52 +48,42 @@ def publish_folder(
     repo_id: str,
     actor: Account | None,
     tag: str = "",
+    also: str = "",
+    shard_size: int = SHARD_SIZE,
+    note: str = "",
     progress: Progress | None = None,
 ) -> Published:
-    """Check the folder, hash it, store it, and only then, in one transaction, publish it.
+    """Check the folder, hash and store it, and only then, in one transaction, publish it.
 
     Run again it changes nothing; interrupted and run again it goes on, as files in the store are
     not written twice. actor: None for the operator at the command line. tag: a name for the
-    revision. Raises PublishError, StoreError, and the Refusals NOT_ALLOWED for a person who is no
-    manager and INVALID or CONFLICT for a tag that cannot be given.
+    revision. also: the other layout, to be made and published with it, its safetensors files of at
+    most `shard_size` bytes. note: told to whoever downloaded the revision that this one replaces.
+    Raises PublishError, StoreError, and the Refusals NOT_ALLOWED for a
+    person who is no manager and INVALID or CONFLICT for a tag that cannot be given.
     """
-    _require_manager(actor)
+    require_manager(actor)
     release = _release(repo_id)
     if tag:
         tagging.check_name(tag)
     paths = folders.walk(folder)
+    # The marks before the checks: what changes after its check is not published.
+    items = bringing.of_folder(folder, paths, _published_before(release))
     layout = checkpoints.validate(folder, paths, model_parallel=release.model_parallel)
-    entries = manifest.entries(hash_files(folder, paths, progress=progress))
-    _store(folder, entries, get_store(), progress)
-    return _record(release.pk, layout, entries, tag, actor=actor)
-
-
-@transaction.atomic
-def withdraw(release_id: int, *, actor: Account | None) -> Release:
-    """Nobody gets the release from now on; its grants, revisions and bytes stay. Raises the
-    Refusal WRONG_STATE.
-    """
-    _require_manager(actor)
-    release = Release.objects.select_for_update().get(pk=release_id)
-    if release.status == Release.Status.WITHDRAWN:
-        raise Refusal(
-            Code.WRONG_STATE,
-            f"{release.repo_id} is withdrawn already.",
-            "Publish it again to bring it back.",
-        )
-    before, release.status = release.status, Release.Status.WITHDRAWN
-    release.save(update_fields=["status"])
-    record(Verb.RELEASE_WITHDRAWN, release, actor=actor, before=before)
-    return release
-
-
-def _require_manager(actor: Account | None) -> None:
-    if actor is not None and not roles.is_manager(actor):
-        raise Refusal(
-            Code.NOT_ALLOWED,
-            "Only managers publish and withdraw releases.",
-            "Ask a manager of this site.",
-        )
+    if also:
+        ranks = release.model_parallel
+        made = converting.convert(folder, paths, to=also, ranks=ranks, shard_size=shard_size)
+        recipe = f"{converting.VERSION}:{also}:{ranks}:{shard_size}"
+        items += bringing.of_made(made, items, recipe)
+        layout = Revision.Layout.ORIGINAL
+    journal = _journal(folder, release)
+    scratch = settings.HOME / "publishing" / "made"
+    digests = bringing.bring(items, get_store(), journal, scratch, progress)
+    published = _record(
+        release.pk, layout, manifest.entries(digests), tag=tag, note=note, actor=actor
+    )
+    journal.forget()
+    return published
 
 
 def _release(repo_id: str) -> Release:
@@ -103,37 +100,64 @@ def _release(repo_id: str) -> Release:
     return release
 
 
-def _store(folder: Path, entries: list[Entry], store: Store, progress: Progress | None) -> None:
-    files = {
-        Artifact(sha256=entry.sha256).store_key: entry for entry in entries
-    }  # two equal files are one
-    missing = [entry.size for key, entry in files.items() if store.size(key) is None]
-    store.check_room(sum(missing))
-    counter = Counter("storing", sum(entry.size for entry in files.values()), progress)
-    for key, entry in files.items():
-        try:
-            store.put(key, folder / entry.path, sha256=entry.sha256, advance=counter.add)
-        except OSError as error:
-            raise StoreError(
-                f"{entry.path} cannot be read: {error.strerror}. Mend that, then publish again."
-            ) from error
+def _journal(folder: Path, release: Release) -> Journal:
+    """The notes of this publication, on this machine."""
+    name = hashlib.sha256(f"{release.repo_id}:{folder.resolve()}".encode()).hexdigest()[:16]
+    return Journal(settings.HOME / "publishing" / f"{name}.jsonl")
+
+
+def _published_before(release: Release) -> set[tuple[str, int]]:
+    artifacts = Artifact.objects.filter(revision__release=release)
+    return set(artifacts.values_list("path", "size"))
+
+
+@transaction.atomic
+def make_current(revision_id: int, *, actor: Account | None, note: str = "") -> Published:
+    """A revision that was published before is what people get from now on. Who downloaded the one
+    before is told, with the note. Raises the Refusal WRONG_STATE for one that was taken down.
+    """
+    require_manager(actor)
+    found = Revision.objects.get(pk=revision_id)
+    release = Release.objects.select_for_update().get(pk=found.release_id)
+    return _put_in_place(release, Revision.objects.get(pk=revision_id), note, actor)
 
 
 @transaction.atomic
 def _record(
-    release_id: int, layout: str, entries: list[Entry], tag: str, *, actor: Account | None
+    release_id: int,
+    layout: str,
+    entries: list[Entry],
+    *,
+    tag: str = "",
+    note: str = "",
+    actor: Account | None,
 ) -> Published:
     release = Release.objects.select_for_update().get(pk=release_id)
     revision = _kept(release, layout, entries, actor)
     if tag:
         tagging.give(tag, release, revision, actor)
+    return _put_in_place(release, revision, note, actor)
+
+
+def _put_in_place(
+    release: Release, revision: Revision, note: str, actor: Account | None
+) -> Published:
+    """The caller holds the release's row."""
+    if revision.taken_down_at is not None:
+        raise Refusal(
+            Code.WRONG_STATE,
+            f"{revision} was taken down: {revision.taken_down_reason}",
+            "Restore it first, if it shall be had again.",
+        )
     if revision.is_current and release.is_published:
         return Published(revision, changed=False)
     before, release.status = release.status, Release.Status.PUBLISHED
     release.save(update_fields=["status"])
+    old = Revision.objects.filter(release=release, is_current=True).exclude(pk=revision.pk).first()
     Revision.objects.filter(release=release, is_current=True).update(is_current=False)
     revision.is_current = True
     revision.save(update_fields=["is_current"])
+    entries = [artifact.entry for artifact in revision.artifacts.all()]
     record(
         Verb.RELEASE_PUBLISHED,
         release,
@@ -143,7 +167,37 @@ def _record(
         bytes=sum(entry.size for entry in entries),
         before=before,
     )
+    if old is not None:
+        _tell_holders(release, old, revision, note)
     return Published(revision, changed=True)
+
+
+def _tell_holders(release: Release, old: Revision, new: Revision, note: str) -> None:
+    told = {
+        "release": release,
+        "old": old,
+        "new": new,
+        "since": timezone.now(),
+        "note": note.strip(),
+        "changes": list(_changes(old, new)),
+    }
+    for holder in selectors.holders_of(old):
+        send("revision_replaced", to=holder, **told)
+
+
+def _changes(old: Revision, new: Revision) -> Iterator[str]:
+    """Each file that differs, in words."""
+    before, after = (
+        {artifact.path: artifact.sha256 for artifact in revision.artifacts.all()}
+        for revision in (old, new)
+    )
+    for path in sorted(before.keys() | after.keys()):
+        if path not in before:
+            yield f"{path} is new"
+        elif path not in after:
+            yield f"{path} is gone"
+        elif before[path] != after[path]:
+            yield f"{path} has changed"
 
 
 def _kept(release: Release, layout: str, entries: list[Entry], actor: Account | None) -> Revision:

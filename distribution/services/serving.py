@@ -4,17 +4,20 @@ row.
 
 import logging
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_network
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from access_requests.models import Grant, Tier
-from access_requests.selectors import check_grant
-from distribution import links, ranges, selectors
-from distribution.models import Artifact, Download
+from access_requests.selectors import check_grant, grants_behind
+from distribution import links, networks, ranges, selectors
+from distribution.models import Artifact, Download, LinkTerms
 from distribution.ranges import Span
+from distribution.services import quotas
 from distribution.stores import get_store
+from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.refusals import Code, Refusal
@@ -60,55 +63,113 @@ def open_link(token: str, filename: str, ask: Ask) -> Opened:
 
     Raises Refusal. Call it outside a transaction: the row of a denial has to stay.
     """
-    row = Download(
-        method=ask.method[:8],
-        ip=_address(ask.ip),
-        user_agent=ask.user_agent.replace("\0", "")[:200],
-        request_id=ask.request_id,
-    )
+    row = _row(ask)
     try:
-        artifact = _admit(token, filename, row)
-        tag = ranges.etag(artifact.sha256)
-        has_it = bool(ask.if_none_match) and ranges.not_modified(ask.if_none_match, tag)
-        span = None
-        if ask.method == "GET" and not has_it:  # a range means something to GET alone
-            span = ranges.span(ask.range, ask.if_range, size=artifact.size, tag=tag)
+        artifact = _admit(token, filename, row, ask.ip)
+        opened = _asked(row, artifact, ask)
+        _serve(opened, sends_bytes=ask.method == "GET" and not opened.has_it)
     except Refusal as refusal:
         _deny(row, refusal)
         raise
-    opened = Opened(row, artifact, span, has_it)
-    _serve(opened, sends_bytes=ask.method == "GET" and not has_it)
     return opened
 
 
 def finish(download: Download, bytes_sent: int) -> None:
-    """A transfer that we served is over, whole or not."""
-    download.bytes_sent, download.finished_at = bytes_sent, timezone.now()
-    download.save(update_fields=["bytes_sent", "finished_at"])
+    """A transfer that we served is over, whole or not. Where the grant stopped it, `code` says why."""
+    with transaction.atomic():
+        quotas.settle(download, bytes_sent)
+        if download.code:
+            assert download.grant is not None
+            record(
+                Verb.DOWNLOAD_STOPPED,
+                download,
+                actor=None,
+                code=download.code,
+                grant=download.grant_id,
+                release=download.grant.release_id,
+                bytes=bytes_sent,
+            )
 
 
-def _admit(token: str, filename: str, row: Download) -> Artifact:
+def deny(
+    ask: Ask, refusal: Refusal, *, grant: Grant | None, artifact: Artifact | None, actor: Account
+) -> None:
+    """Write down that a person's program was refused at a door that needs no link."""
+    row = _row(ask)
+    row.grant, row.artifact = grant, artifact
+    _deny(row, refusal, actor=actor)
+
+
+def _row(ask: Ask) -> Download:
+    return Download(
+        method=ask.method[:8],
+        network=networks.network_of(ask.ip),
+        user_agent=ask.user_agent.replace("\0", "")[:200],
+        request_id=ask.request_id,
+    )
+
+
+def refused_among(rows: list[Download]) -> dict[int, Refusal]:
+    """Of transfers that run, those that their grant or release does not open any more, or whose
+    files were taken down; by the row's id.
+    """
+    refused: dict[int, Refusal] = {}
+    grants = {grant.pk: grant for grant in grants_behind({row.grant_id or 0 for row in rows})}
+    revisions = selectors.revisions_behind({row.artifact_id or 0 for row in rows})
+    for row in rows:
+        grant, revision = grants.get(row.grant_id or 0), revisions.get(row.artifact_id or 0)
+        if grant is None or revision is None:
+            continue
+        try:
+            check_grant(grant, tier=Tier.WEIGHTS)
+            selectors.require_published(grant.release)
+            selectors.require_up(revision)
+        except Refusal as refusal:
+            refused[row.pk] = refusal
+    return refused
+
+
+def _admit(token: str, filename: str, row: Download, ip: str) -> Artifact:
     """The artifact that this link opens now; puts what is known onto the row on the way."""
     claim = links.read(token)
-    grant = (
-        Grant.objects.select_related(
-            "account", "release__family__licence", "acceptance__licence_version"
-        )
-        .filter(pk=claim.grant_id)
-        .first()
-    )
-    artifact = Artifact.objects.select_related("revision").filter(pk=claim.artifact_id).first()
+    grant = next(iter(grants_behind({claim.grant_id})), None)
+    artifact = selectors.artifact_behind(claim.artifact_id)
     if grant is None or artifact is None or artifact.revision.release_id != grant.release_id:
         raise links.not_ours()
     row.grant, row.artifact = grant, artifact
-    if not links.names(filename, artifact):
-        raise links.not_ours()
+    links.require_name(filename, artifact)
     # The grant first: to the holder of a revoked grant a fresh link is no way out.
     check_grant(grant, tier=Tier.WEIGHTS)
     selectors.require_published(grant.release)
+    selectors.require_up(artifact.revision)
     claim.require_fresh(files_url=selectors.files_url(grant.release))
+    if claim.terms_id is not None:
+        _check_terms(claim.terms_id, row, ip)
     _require_stored(artifact)
     return artifact
+
+
+def _check_terms(terms_id: int, row: Download, ip: str) -> None:
+    terms = LinkTerms.objects.filter(pk=terms_id, grant=row.grant, artifact=row.artifact).first()
+    if terms is None:
+        raise links.not_ours()
+    row.terms = terms
+    if terms.network and not networks.is_in(ip, ip_network(terms.network)):
+        raise Refusal(
+            Code.WRONG_NETWORK,
+            f"This link opens from the network {terms.network} alone, and you came from another one.",
+            "Open it from there, or get a link of your own for this network.",
+            url=selectors.files_url(row.grant.release) if row.grant else "",
+        )
+
+
+def _asked(row: Download, artifact: Artifact, ask: Ask) -> Opened:
+    tag = ranges.etag(artifact.sha256)
+    has_it = bool(ask.if_none_match) and ranges.not_modified(ask.if_none_match, tag)
+    span = None
+    if ask.method == "GET" and not has_it:  # a range means something to GET alone
+        span = ranges.span(ask.range, ask.if_range, size=artifact.size, tag=tag)
+    return Opened(row, artifact, span, has_it)
 
 
 def _require_stored(artifact: Artifact) -> None:
@@ -131,7 +192,7 @@ def _require_stored(artifact: Artifact) -> None:
 
 
 @transaction.atomic
-def _deny(row: Download, refusal: Refusal) -> None:
+def _deny(row: Download, refusal: Refusal, *, actor: Account | None = None) -> None:
     row.outcome, row.code, row.finished_at = (
         Download.Outcome.DENIED,
         str(refusal.code),
@@ -141,7 +202,7 @@ def _deny(row: Download, refusal: Refusal) -> None:
     record(
         Verb.DOWNLOAD_DENIED,
         row,
-        actor=None,
+        actor=actor,
         code=row.code,
         grant=row.grant_id,
         artifact=row.artifact_id,
@@ -160,7 +221,10 @@ def _serve(opened: Opened, *, sends_bytes: bool) -> None:
         return
     if get_store().local_path(artifact.store_key) is None:
         row.outcome = Download.Outcome.REDIRECTED
+    elif settings.SENDFILE_LOCATION:
+        row.outcome = Download.Outcome.HANDED_OVER
     row.first_byte, row.bytes_asked = opened.start, opened.length
+    quotas.charge(row, artifact, counted=row.outcome == Download.Outcome.SERVED)
     row.save()
     assert row.grant is not None
     record(
@@ -173,10 +237,3 @@ def _serve(opened: Opened, *, sends_bytes: bool) -> None:
         first_byte=row.first_byte,
         bytes=row.bytes_asked,
     )
-
-
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:  # a unix socket, or a proxy that hides it
-        return None

@@ -18,7 +18,9 @@ def get_store() -> Store:
     place = urlsplit(settings.STORE_URL)
     if scheme == "s3" and place.netloc:
         # Here, so that a site with a directory never pays for importing boto3.
-        from distribution.stores.s3 import S3Store
+        from distribution.stores.s3 import CloudFront, S3Store
+
+        cloudfront = (settings.CLOUDFRONT_URL, settings.CLOUDFRONT_KEY_ID, settings.CLOUDFRONT_KEY)
 
         return S3Store(
             place.netloc,
@@ -28,6 +30,7 @@ def get_store() -> Store:
             region=settings.S3_REGION,
             access_key=settings.S3_ACCESS_KEY,
             secret_key=settings.S3_SECRET_KEY,
+            cloudfront=CloudFront(*cloudfront) if all(cloudfront) else None,
         )
     raise ImproperlyConfigured(
         f"WEIGHBRIDGE_STORE is {settings.STORE_URL!r}; expected local:/an/absolute/path or s3://bucket/prefix."

@@ -45,9 +45,9 @@ def write_checked(
                 part.unlink(missing_ok=True)
                 raise
         target.chmod(0o444)  # content under a hash is never written again
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
-        raise _explained(error, target, size) from error
+        raise explained(error, target, size, target.parent) from error
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _held(part: Path, target: Path) -> Iterator[BinaryIO | None]:
     while True:
         with part.open("ab") as file:  # not "wb": until it is locked it may be another's
             fcntl.flock(file, fcntl.LOCK_EX)
-            ours = _is_at(file, part)  # no: its owner finished or gave up while we waited
+            ours = is_at(file, part)  # no: its owner finished or gave up while we waited
             if target.exists():
                 if ours:
                     part.unlink()
@@ -81,7 +81,7 @@ def sweep(root: Path) -> None:
             part.unlink()
 
 
-def _is_at(file: BinaryIO, path: Path) -> bool:
+def is_at(file: BinaryIO, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def _copy(source: BinaryIO, out: BinaryIO, name: str, sha256: str, advance: Adva
     os.fsync(out.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -112,13 +112,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explained(error: OSError, target: Path, size: int | None) -> StoreError:
+def explained(error: OSError, file: Path, size: int | None, folder: Path) -> StoreError:
+    """What went wrong with a file on its way into the folder."""
     if error.errno not in NO_ROOM:
         return StoreError(
-            f"{target.name} was not written: {error.strerror or error}. Nothing half-written was "
-            f"kept."
+            f"{file.name} was not written: {error.strerror or error}. Nothing half-written was kept."
         )
-    return full(target.parent, size or 0, reason=error.strerror or "")
+    return full(folder, size or 0, reason=error.strerror or "")
 
 
 def full(folder: Path, needed: int, *, reason: str = "") -> StoreFullError:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from distribution.errors import StoreError
-from distribution.hashing import Advance
+from distribution.hashing import Advance, Digest
+from distribution.stores.base import key_of
 from distribution.stores.copying import full, sweep, write_checked
+from distribution.stores.incoming import INCOMING, sweep_old, take_in
 
 
 class LocalStore:
@@ -20,10 +22,51 @@ class LocalStore:
     def check_room(self, needed: int) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         sweep(self.root)
+        sweep_old(self.root / INCOMING)
         if needed > shutil.disk_usage(self.root).free:
             raise full(self.root, needed)
 
-    def put(self, key: str, path: Path, *, sha256: str, advance: Advance | None = None) -> None:
+    def pending(self, mark: str) -> int:
+        try:
+            return self._draft(mark).stat().st_size
+        except OSError:
+            return 0
+
+    def forget(self, mark: str) -> None:
+        self._draft(mark).unlink(missing_ok=True)
+
+    def bring(
+        self,
+        path: Path,
+        *,
+        mark: str,
+        known: Digest | None = None,
+        advance: Advance | None = None,
+        hashed: Advance | None = None,
+    ) -> Digest:
+        if known is not None:
+            key = key_of(known.sha256)
+            self.put(key, path, sha256=known.sha256, chunks=known.chunks, advance=advance)
+            return known
+        found = take_in(
+            path, self._draft(mark), lambda sha256: self._path(key_of(sha256)), advance=advance
+        )
+        if self.size(key_of(found.sha256)) != found.size:
+            raise StoreError(
+                f"The store does not have {path.name} as it was written. Look at the disk of "
+                f"{self.root}, then publish again."
+            )
+        return found
+
+    def put(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        chunks: tuple[str, ...] = (),
+        advance: Advance | None = None,
+    ) -> None:
         size = path.stat().st_size
         if self.size(key) is not None:
             if advance:
@@ -50,11 +93,16 @@ class LocalStore:
         with self.open(key) as source:
             write_checked(source, target, sha256=sha256, size=self.size(key))
 
-    def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
+    def presigned_url(
+        self, key: str, *, filename: str, seconds: int, asked: str = ""
+    ) -> str | None:
         return None
 
     def local_path(self, key: str) -> Path | None:
         return self._path(key)
+
+    def _draft(self, mark: str) -> Path:
+        return self.root / INCOMING / mark
 
     def _path(self, key: str) -> Path:
         path = self.root / key

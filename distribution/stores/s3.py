@@ -1,35 +1,43 @@
 """Any S3 endpoint as the store, through boto3. The only file that knows boto3."""
 
-import base64
 import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, urlencode
 
 import boto3
 from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.signers import CloudFrontSigner
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.core.exceptions import ImproperlyConfigured
 
 from distribution.errors import StoreError
-from distribution.hashing import Advance
+from distribution.hashing import Advance, Digest, hash_file
+from distribution.stores import multipart
+from distribution.stores.base import key_of
 from distribution.stores.copying import CHUNK, write_checked
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
-PART = 16 * 1024 * 1024  # bytes of one part of an upload; about ten of them are in memory at once
-MOST_PARTS = 9_000  # S3 allows 10,000
+CONNECTIONS = 32  # several files at once, each in parts; beside what the web asks
 
 
 class S3Store:
     """Keys live below `prefix` in one bucket.
 
     endpoint: where we talk to the store ("" means AWS). public_endpoint: where clients reach it.
+    cloudfront: the distribution that they reach in its stead.
     """
 
     def __init__(
@@ -42,7 +50,9 @@ class S3Store:
         region: str,
         access_key: str,
         secret_key: str,
+        cloudfront: "CloudFront | None" = None,
     ) -> None:
+        self.cloudfront = cloudfront
         self.bucket, self.prefix = bucket, prefix.strip("/")
         self._keys = (region, access_key, secret_key)
         self._client = client(endpoint, *self._keys)
@@ -50,32 +60,71 @@ class S3Store:
         self._public = client(public_endpoint or endpoint, *self._keys)
 
     def check_room(self, needed: int) -> None:
-        """S3 does not say how much room it has."""
+        """S3 does not say how much room it has; what was never finished is given back here."""
+        with self._errors("unfinished uploads cannot be listed"):
+            multipart.sweep_old(self._client, self.bucket, self._key(""))
 
-    def put(self, key: str, path: Path, *, sha256: str, advance: Advance | None = None) -> None:
-        size = path.stat().st_size
-        if self._holds(key, size, sha256):
+    def pending(self, mark: str) -> int:
+        return 0  # what is there of an upload is known only once its key is
+
+    def forget(self, mark: str) -> None:
+        """An upload that stopped takes no room here, and is ended by `check_room` in time."""
+
+    def bring(
+        self,
+        path: Path,
+        *,
+        mark: str,
+        known: Digest | None = None,
+        advance: Advance | None = None,
+        hashed: Advance | None = None,
+    ) -> Digest:
+        # First hashed, then sent: the key is the hash, and S3 cannot rename what is large.
+        found = known or hash_file(path, hashed)
+        key = key_of(found.sha256)
+        self.put(key, path, sha256=found.sha256, chunks=found.chunks, advance=advance)
+        return found
+
+    def put(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str,
+        chunks: tuple[str, ...] = (),
+        advance: Advance | None = None,
+    ) -> None:
+        digest = self._digest(path, sha256, chunks)
+        if self._holds(key, digest):
             if advance:
-                advance(size)
+                advance(digest.size)
             return
-        with self._errors(f"{path.name} was not stored"), path.open("rb") as file:
-            self._client.upload_fileobj(
-                _Checked(file, path.name, sha256, advance),  # type: ignore[arg-type]  # needs no more than read
-                self.bucket,
-                self._key(key),
-                # Every part carries its SHA-256, which the store checks as it arrives.
-                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}},
-                Config=TransferConfig(
-                    multipart_threshold=PART, multipart_chunksize=max(PART, size // MOST_PARTS + 1)
-                ),
-            )
-        if not self._holds(key, size, sha256):
+        with self._errors(f"{path.name} was not stored"):
+            try:
+                multipart.upload(self._client, self.bucket, self._key(key), path, digest, advance)
+            except ClientError as error:
+                # Whoever stored the same bytes at the same time may have been quicker.
+                if error.response["Error"]["Code"] != "NoSuchUpload":
+                    raise
+        if not self._holds(key, digest):
             with self._errors(f"{path.name} was not removed again"):
                 self._client.delete_object(Bucket=self.bucket, Key=self._key(key))
             raise StoreError(
                 f"The store does not give back {path.name} as it was sent; it was removed there. "
                 f"Try again."
             )
+
+    def _digest(self, path: Path, sha256: str, chunks: tuple[str, ...]) -> Digest:
+        size = path.stat().st_size
+        if chunks or not size:
+            return Digest(size, sha256, chunks)
+        found = hash_file(path)
+        if found.sha256 != sha256:
+            raise StoreError(
+                f"{path.name}: the bytes have SHA-256 {found.sha256}, expected {sha256}; nothing "
+                f"was kept. Publish again."
+            )
+        return found
 
     def open(self, key: str) -> BinaryIO:
         with self._errors(f"{key} cannot be read"):
@@ -90,18 +139,23 @@ class S3Store:
         with self.open(key) as source:
             write_checked(source, target, sha256=sha256, size=self.size(key))
 
-    def presigned_url(self, key: str, *, filename: str, seconds: int) -> str | None:
+    def presigned_url(
+        self, key: str, *, filename: str, seconds: int, asked: str = ""
+    ) -> str | None:
+        if self.cloudfront:
+            return self.cloudfront.url(self._key(key), filename=filename, seconds=seconds)
+        params = {
+            "Bucket": self.bucket,
+            "Key": self._key(key),
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
+            "ResponseContentType": "application/octet-stream",
+            "ResponseCacheControl": "private, no-store",
+        }
+        if asked:  # becomes a part of the signature: with another range, or none, the store refuses
+            params["Range"] = asked
         with self._errors(f"{key} cannot be signed"):
             return self._public.generate_presigned_url(
-                "get_object",
-                Params={
-                    "Bucket": self.bucket,
-                    "Key": self._key(key),
-                    "ResponseContentDisposition": f'attachment; filename="{filename}"',
-                    "ResponseContentType": "application/octet-stream",
-                    "ResponseCacheControl": "private, no-store",
-                },
-                ExpiresIn=seconds,
+                "get_object", Params=params, ExpiresIn=seconds
             )
 
     def local_path(self, key: str) -> Path | None:
@@ -123,22 +177,20 @@ class S3Store:
                     return None
                 raise
 
-    def _holds(self, key: str, size: int, sha256: str) -> bool:
+    def _holds(self, key: str, digest: Digest) -> bool:
         """Whether these very bytes are there: by the store's own checksum, or by reading them
-        back without one.
+        back where it has none, or one of other parts.
         """
         head = self._head(key)
-        if head is None or head["ContentLength"] != size:
+        if head is None or head["ContentLength"] != digest.size:
             return False
         kept = head.get("ChecksumSHA256", "")
-        if "-" in kept:
-            # The checksum of the parts' checksums: the store compared every part with what
-            # `_Checked` read.
-            return bool(head["Metadata"].get("sha256") == sha256)
-        if kept:
-            return bool(kept == base64.b64encode(bytes.fromhex(sha256)).decode())
+        if kept and "-" not in kept:
+            return bool(kept == multipart.encoded(digest.sha256))
+        if kept and kept == multipart.composite(digest.chunks):
+            return True
         with self.open(key) as body:
-            return hashlib.file_digest(body, "sha256").hexdigest() == sha256  # type: ignore[arg-type]
+            return hashlib.file_digest(body, "sha256").hexdigest() == digest.sha256  # type: ignore[arg-type]
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -149,6 +201,43 @@ class S3Store:
             raise StoreError(
                 f"The store `s3://{self.bucket}` refused or did not answer: {what} ({error})."
             ) from error
+
+
+@dataclass(frozen=True)
+class CloudFront:
+    """A distribution in front of the bucket. It takes addresses signed with our RSA key, and knows no ranges in them.
+
+    origin: its address. key_id: how it knows our public key. key: the private one, PEM.
+    """
+
+    origin: str
+    key_id: str
+    key: str
+
+    def url(self, key: str, *, filename: str, seconds: int) -> str:
+        shown = urlencode({"response-content-disposition": f'attachment; filename="{filename}"'})
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        signer = CloudFrontSigner(self.key_id, self._sign)
+        address = f"{self.origin}/{quote(key)}?{shown}"
+        return str(signer.generate_presigned_url(address, date_less_than=until))
+
+    def _sign(self, message: bytes) -> bytes:
+        # SHA-1 is what CloudFront demands of a canned policy; the message is ours and short-lived.
+        return _rsa_key(self.key).sign(message, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
+
+
+@lru_cache(maxsize=2)
+def _rsa_key(pem: str) -> rsa.RSAPrivateKey:
+    """Raises ImproperlyConfigured."""
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"WEIGHBRIDGE_CLOUDFRONT_KEY is no private key in PEM: {error}."
+        ) from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ImproperlyConfigured("WEIGHBRIDGE_CLOUDFRONT_KEY is no RSA key.")
+    return key
 
 
 @lru_cache(maxsize=8)
@@ -163,6 +252,7 @@ def client(endpoint: str, region: str, access_key: str, secret_key: str) -> "S3C
         config=Config(
             signature_version="s3v4",  # never the older form that botocore may choose
             s3={"addressing_style": "path"},
+            max_pool_connections=CONNECTIONS,
             connect_timeout=5,
             read_timeout=60,
             retries={"max_attempts": 4, "mode": "standard"},
@@ -170,39 +260,6 @@ def client(endpoint: str, region: str, access_key: str, secret_key: str) -> "S3C
             response_checksum_validation="when_required",
         ),
     )
-
-
-class _Checked:
-    """A file that is read once, in order; its last byte is only given out if the SHA-256 is right.
-
-    It has no `seek`, so the transfer sends the very bytes that were hashed; an error in `read`
-    ends the transfer, and S3 keeps nothing of it.
-    """
-
-    def __init__(self, file: BinaryIO, name: str, sha256: str, advance: Advance | None) -> None:
-        self._file, self._name, self._expected, self._advance = file, name, sha256, advance
-        self._sha = hashlib.sha256()
-        self._ahead = file.read(CHUNK)
-
-    def read(self, amount: int = -1) -> bytes:
-        out = bytearray()
-        while self._ahead and (amount < 0 or len(out) < amount):
-            take = len(self._ahead) if amount < 0 else min(amount - len(out), len(self._ahead))
-            out += self._ahead[:take]
-            self._ahead = self._ahead[take:] or self._next()
-        self._sha.update(out)
-        if not self._ahead and self._sha.hexdigest() != self._expected:
-            raise StoreError(
-                f"{self._name}: the bytes have SHA-256 {self._sha.hexdigest()}, expected "
-                f"{self._expected}. "
-                "The file changed while it was read; nothing was kept. Publish again."
-            )
-        if self._advance:
-            self._advance(len(out))
-        return bytes(out)
-
-    def _next(self) -> bytes:
-        return self._file.read(CHUNK)
 
 
 class _Body(io.RawIOBase):

@@ -1,24 +1,38 @@
 """What pages of other floors show of published files: `{% load files %}`."""
 
-from django import template
+from typing import Any
 
-from distribution import selectors, signing, sizes
-from distribution.models import Artifact
+from django import template
+from django.contrib.auth.models import AnonymousUser
+
+from access_requests.models import Grant
+from access_requests.selectors import require_metadata
+from distribution import clients, reports, selectors, signing, sizes
+from distribution.clients import Client
+from distribution.models import Alarm, Artifact
 from portal.catalog.models import Release
 from portal.refusals import Refusal
 
 register = template.Library()
 
 
-@register.simple_tag
-def release_files(release: Release) -> list[Artifact]:
+@register.simple_tag(takes_context=True)
+def release_files(context: dict[str, Any], release: Release) -> list[Artifact]:
     """`{% release_files release as files %}`: the files of the current revision; empty where
-    none can be had.
+    none can be had, or this person may not read what is known of them.
     """
+    request = context.get("request")
     try:
+        require_metadata(request.user if request else AnonymousUser(), release)
         return list(selectors.files(release))
     except Refusal:
         return []
+
+
+@register.simple_tag
+def client_lines(release: Release, artifacts: list[Artifact]) -> list[Client]:
+    """`{% client_lines release artifacts as clients %}`: what to type into each program."""
+    return clients.clients(release, artifacts)
 
 
 @register.simple_tag
@@ -37,3 +51,15 @@ def filesize(size: int) -> str:
 def exact_size(size: int) -> str:
     """`{{ artifact.size|exact_size }}` → `13,476,839,424 bytes`."""
     return sizes.exact(size)
+
+
+@register.simple_tag
+def standing_alarms(grant: Grant) -> list[Alarm]:
+    """`{% standing_alarms grant as alarms %}`: what no manager has looked at yet."""
+    return list(reports.standing_alarms(grant=grant))
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """`{{ bar.x|unlocalized }}` → `12.5`: a number as SVG takes it."""
+    return f"{number:g}"

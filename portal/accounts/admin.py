@@ -2,8 +2,10 @@
 
 from typing import Any
 
-import allauth.mfa.admin  # registers what is replaced below
-import allauth.socialaccount.admin  # noqa: F401
+import allauth.account.admin  # registers what is replaced below, as the next two do
+import allauth.mfa.admin
+import allauth.socialaccount.admin
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialToken
 from django.contrib import admin, messages
@@ -27,7 +29,7 @@ from portal.refusals import Refusal
 
 admin.site.unregister(Group)
 # allauth's own pages show the keys themselves: nobody needs to read those, not even a superuser.
-admin.site.unregister((Authenticator, SocialToken))
+admin.site.unregister((Authenticator, SocialToken, EmailAddress))
 
 
 class AccountForm(ModelForm):
@@ -168,3 +170,8 @@ class AuthenticatorAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(allauth.account.admin.EmailAddressAdmin, ModelAdmin):
+    """For superusers: whose address is confirmed. allauth's own, in the look of the others."""

@@ -29,7 +29,11 @@ class Verb(models.TextChoices):
     LICENCE_PUBLISHED = "licence.published"
     RELEASE_PUBLISHED = "release.published"
     RELEASE_WITHDRAWN = "release.withdrawn"
+    RELEASE_RESTORED = "release.restored"  # after a withdrawal, with its weights
+    RELEASE_ANNOUNCED = "release.announced"  # the same, without any
     RELEASE_TAGGED = "release.tagged"
+    REVISION_TAKEN_DOWN = "revision.taken_down"
+    REVISION_RESTORED = "revision.restored"
     # Edits by managers: they name the fields, and hold no text of them.
     RELEASE_CHANGED = "release.changed"
     FAMILY_CHANGED = "family.changed"
@@ -92,6 +96,11 @@ class Verb(models.TextChoices):
     LINK_DENIED = "link.denied"
     DOWNLOAD_STARTED = "download.started"
     DOWNLOAD_DENIED = "download.denied"
+    DOWNLOAD_STOPPED = "download.stopped"  # its grant ended while it ran
+    QUOTA_SET = "quota.set"
+    ALARM_RAISED = "alarm.raised"
+    ALARM_DISMISSED = "alarm.dismissed"
+    NETWORK_LIST_LOADED = "network_list.loaded"
 
     RUN_STARTED = "run.started"
     RUN_FINISHED = "run.finished"

@@ -84,6 +84,12 @@ class Release(models.Model):
         PUBLISHED = "published", "published"
         WITHDRAWN = "withdrawn", "withdrawn"
 
+    class Metadata(models.TextChoices):
+        """Who may read what is known of the files: names, sizes, hashes, revisions."""
+
+        PUBLIC = "public", "public: everybody may read names, sizes and hashes of the files"
+        PRIVATE = "private", "private: whoever holds a grant, and reviewers"
+
     family = models.ForeignKey(Family, models.PROTECT, related_name="releases")
     repo_id = models.CharField("repo id", max_length=193, unique=True, validators=[REPO_ID])
     slug = models.SlugField(max_length=100, unique=True)
@@ -91,6 +97,15 @@ class Release(models.Model):
     summary = models.CharField(max_length=300, blank=True)
     model_card = models.TextField("model card", blank=True, help_text="Markdown.")
     status = models.CharField(max_length=10, choices=Status, default=Status.ANNOUNCED)
+
+    metadata = models.CharField(
+        "metadata of the files",
+        max_length=8,
+        choices=Metadata,
+        default=Metadata.PUBLIC,
+        help_text="For others than its holders and applicants, a release with private metadata is not "
+        "there at all for hub clients. Its page in the catalogue stays: one applies there.",
+    )
 
     parameters = models.BigIntegerField(help_text="Number of parameters.")
     dimension = models.PositiveIntegerField()

@@ -19,7 +19,7 @@ from access_requests import services
 from access_requests.models import Application, Block, DecisionPolicy, Grant, State, Tier
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Release
-from portal.hub_errors import BAD_TOKEN
+from portal.hub_words import BAD_TOKEN
 from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, verbs
 from tests.people import with_token
 

@@ -89,6 +89,21 @@ def test_after_the_days_given_the_grant_waits(
     assert Verb.GRANT_REACCEPTED in verbs(grant)
 
 
+def test_my_access_leads_to_the_new_text_as_long_as_it_waits_to_be_accepted(
+    grant: Grant, alice: Account, manager: Account, licence: Licence
+) -> None:
+    way = f"/applications/grants/{grant.pk}/licence/"
+    assert way not in signed_in(alice).get("/applications/").content.decode()
+    services.publish_version(
+        licence.pk, actor=manager, text="New.", standing=REACCEPT, reaccept_days=14
+    )
+    page = signed_in(alice).get("/applications/").content.decode()
+    assert way in page
+    assert f"by {timezone.now() + timedelta(days=14):%-d %b %Y}" in page
+    services.accept_licence(grant.pk, actor=alice, typed_name=alice.name)
+    assert way not in signed_in(alice).get("/applications/").content.decode()
+
+
 def test_who_holds_nothing_that_runs_is_not_told(
     grant: Grant, alice: Account, manager: Account, licence: Licence
 ) -> None:

@@ -11,7 +11,7 @@ from access_requests import selectors, services
 from access_requests.models import Grant, Renewal, Tier
 from access_requests.selectors import past
 from access_requests.selectors.doors import with_parts
-from distribution.services import publishing
+from distribution.services import publishing, withdrawing
 from portal.accounts import services as accounts
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
@@ -120,7 +120,7 @@ class Story:
             save_entry(family, actor=self.manager, verb=Verb.FAMILY_CHANGED, changed=["licence"])
 
     def withdraw(self) -> None:
-        publishing.withdraw(self.chance.choice(self.releases).pk, actor=self.manager)
+        withdrawing.withdraw(self.chance.choice(self.releases).pk, actor=self.manager)
 
     def publish(self) -> None:
         publishing._record(self.chance.choice(self.releases).pk, "original", [], actor=self.manager)

@@ -14,31 +14,37 @@ import pytest
 from tests.live import ROOT, Site, environment, free_port, start, stop, wait_gone
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One state for the tests that start a site of their own: making it takes most of the time."""
+    return tmp_path_factory.mktemp("demo")
+
+
 def home_page(site: Site) -> str:
     with urllib.request.urlopen(site.url, timeout=10) as answer:
         return answer.read().decode()
 
 
-def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(tmp_path: Path) -> None:
-    first = start(tmp_path)
+def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(home: Path) -> None:
+    first = start(home)
     assert "SmolLM2 135M" in home_page(first)
     token = first.token("newcomer@demo.test", "read")
-    files = sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file())
+    files = sorted(path for path in (home / "store").rglob("*") if path.is_file())
     assert stop(first, signal.SIGINT) == 0
     assert wait_gone(first) == []
 
-    second = start(tmp_path)
+    second = start(home)
     try:
         request = urllib.request.Request(
             f"{second.url}/api/v1/applications/", headers={"Authorization": f"Bearer {token}"}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200, "the token of the first start still opens"
-        assert files == sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file())
+        assert files == sorted(path for path in (home / "store").rglob("*") if path.is_file())
         another = subprocess.run(
             [sys.executable, "-m", "demo"],
             cwd=ROOT,
-            env=environment(tmp_path, WEIGHBRIDGE_PORT=str(free_port())),
+            env=environment(home, WEIGHBRIDGE_PORT=str(free_port())),
             capture_output=True,
             text=True,
             timeout=60,
@@ -50,9 +56,9 @@ def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(tmp_path: 
     assert wait_gone(second) == []
 
 
-def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
+def test_a_supervisor_that_is_killed_takes_its_processes_along(home: Path) -> None:
     """SIGKILL cannot be caught: the kernel tells the children."""
-    site = start(tmp_path)
+    site = start(home)
     stop(site, signal.SIGKILL)
     assert wait_gone(site) == []
 

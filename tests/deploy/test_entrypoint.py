@@ -58,7 +58,7 @@ def test_an_unknown_or_missing_role_is_refused_with_a_list_of_roles(
 def test_web_answers_behind_a_proxy_and_does_not_migrate(entrypoint: Run) -> None:
     said = entrypoint("web").stdout
     assert said.startswith(
-        "uvicorn portal.asgi:application --host 0.0.0.0 --port 8000 --proxy-headers"
+        "uvicorn portal.asgi:application --host 0.0.0.0 --port 8000 --http portal.sendfile:Protocol --proxy-headers"
     )
     assert said.count("\n") == 1
 

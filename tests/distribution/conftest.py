@@ -24,6 +24,7 @@ from distribution.models import Artifact, Revision
 from distribution.services import publish
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.sendfile import Protocol
 from tests.distribution.cutting import Line, line_to
 from tests.distribution.scripting import Script, script_of
 from tests.distribution.weights import granted, original
@@ -68,7 +69,7 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     port = free_port()
     settings.BASE_URL = f"http://127.0.0.1:{port}"
     server = uvicorn.Server(
-        uvicorn.Config(ASGIHandler(), port=port, lifespan="off", log_level="warning")
+        uvicorn.Config(ASGIHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -109,9 +110,11 @@ class S3:
     secret_key: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """The server that WEIGHBRIDGE_TEST_S3 names (http://key:secret@host:port), or SeaweedFS."""
+    """The server that WEIGHBRIDGE_TEST_S3 names (http://key:secret@host:port), or SeaweedFS, which
+    is never idle: it ends with the file that needs it.
+    """
     if given := os.environ.get("WEIGHBRIDGE_TEST_S3"):
         place = urlsplit(given)
         host = f"{place.hostname}:{place.port}"

@@ -28,7 +28,7 @@ def downloaded(account: Account, release: Release, artifact: Artifact) -> Downlo
         outcome=Download.Outcome.SERVED,
         method="GET",
         bytes_asked=7,
-        ip="192.0.2.7",
+        network="192.0.2.0/24",
         user_agent="curl/8 of alice",
         request_id="alice-1",
     )
@@ -40,7 +40,7 @@ def test_one_is_told_of_ones_own_downloads(
     downloaded(alice, release, shard)
     bob = person("bob")
     (row,) = own_data.own_data(alice)["downloads"]
-    assert (row["artifact__path"], row["ip"]) == ("consolidated.00.pth", "192.0.2.7")
+    assert (row["artifact__path"], row["network"]) == ("consolidated.00.pth", "192.0.2.0/24")
     assert own_data.own_data(bob)["downloads"] == []
 
 
@@ -60,6 +60,6 @@ def test_where_from_is_forgotten_and_what_is_kept(
     erased(alice)
     hers.refresh_from_db()
     others.refresh_from_db()
-    assert (hers.ip, hers.user_agent, hers.request_id) == (None, "", "")
+    assert (hers.network, hers.user_agent, hers.request_id) == ("", "", "")
     assert (hers.artifact, hers.bytes_asked, hers.outcome) == (shard, 7, "served")
-    assert (others.ip, others.user_agent) == ("192.0.2.7", "curl/8 of alice")
+    assert (others.network, others.user_agent) == ("192.0.2.0/24", "curl/8 of alice")

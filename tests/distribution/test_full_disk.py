@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from distribution.errors import StoreFullError
 from distribution.services import publish
-from distribution.stores import copying
+from distribution.stores import incoming
 from portal.catalog.models import Release
 from tests.distribution.published import nothing_is_published, stored
 
@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_on_the_way_leaves_nothing_half_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(copying.os, "fsync", no_space)
+        patch.setattr(incoming.os, "fsync", no_space)
         with pytest.raises(StoreFullError, match="No space left on device"):
             publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)

@@ -6,7 +6,7 @@ import pytest
 
 from distribution.errors import StoreError
 from distribution.models import Artifact, Revision
-from distribution.services import materialise, publish
+from distribution.services import materialise, publish, publish_folder
 from distribution.stores import get_store
 from portal.catalog.models import Release
 from tests.distribution.weights import original
@@ -39,3 +39,13 @@ def test_two_layouts_of_shards_are_published_under_their_own_releases(
     Release.objects.filter(pk=release.pk).update(model_parallel=2)
     revision = publish(original(tmp_path / "two", 2), repo_id="meta/llama-7b", actor=None)
     assert revision.artifacts.filter(path__startswith="consolidated").count() == 2
+
+
+def test_of_both_layouts_the_original_one_is_brought(release: Release, tmp_path: Path) -> None:
+    folder = original(tmp_path / "weights")
+    (folder / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>")
+    revision = publish_folder(folder, repo_id=release.repo_id, actor=None, also="safetensors")
+    target = materialise(revision.revision, tmp_path / "cache")
+    names = {path.name for path in target.iterdir()}
+    assert {"params.json", "consolidated.00.pth", "tokenizer.model"} <= names
+    assert not [name for name in names if name.endswith(".safetensors")]

@@ -15,8 +15,8 @@ from distribution import manifest, selectors
 from distribution.errors import PublishError, StoreError
 from distribution.hashing import hash_file, hash_files
 from distribution.models import Revision
-from distribution.services import publish, publish_folder, publishing, withdraw
-from distribution.stores import copying
+from distribution.services import bringing, publish, publish_folder, withdraw
+from distribution.stores import incoming
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.audit.selectors import history
@@ -165,14 +165,18 @@ def test_interrupted_it_goes_on_without_writing_again_what_is_there(
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(copying.os, "replace", break_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        publish(folder, repo_id="meta/llama-7b", actor=None)
+    monkeypatch.setattr(bringing.os, "cpu_count", lambda: 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(incoming.os, "replace", break_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)
-    (kept,) = stored(store)
-    written = kept.stat().st_mtime_ns
+    (kept,) = stored(store / "sha256")
+    (draft,) = stored(store / "incoming")
+    written = kept.stat().st_mtime_ns, draft.stat().st_ino
     publish(folder, repo_id="meta/llama-7b", actor=None)
-    assert kept.stat().st_mtime_ns == written
+    assert kept.stat().st_mtime_ns == written[0]
+    assert written[1] in [path.stat().st_ino for path in stored(store)], "the draft was used"
     assert len(stored(store)) == 3
 
 
@@ -183,14 +187,14 @@ def test_killed_in_the_middle_and_run_again_it_publishes_the_whole(
     """A real process, a real SIGKILL while it writes the first file; a fresh start afterwards."""
     process = _publish_in_a_process(folder, store, slow=True)
     deadline = time.monotonic() + 60
-    while not list(store.rglob("*.part")):
+    while not any(path.stat().st_size for path in stored(store / "incoming")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert nothing_is_published(release)
-    assert list(store.rglob("*.part")), "the test killed it too late"
+    assert stored(store / "incoming"), "the test killed it too late"
     again = _publish_in_a_process(folder, store, slow=False)
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
@@ -209,10 +213,9 @@ def _publish_in_a_process(folder: Path, store: Path, *, slow: bool) -> subproces
         "import portal.settings as s\n"
         f"s.DATABASES['default']['NAME'] = {connection.settings_dict['NAME']!r}\n"
         "import django; django.setup()\n"
-        "from distribution.stores import copying\n"
+        "from distribution.stores import incoming\n"
         + (
-            "copying._copy = lambda source, out, *_: (out.write(b'half'), out.flush(), "
-            "time.sleep(60))\n"
+            "incoming._copy = lambda source, out, *_: (out.write(b'half'), time.sleep(60))\n"
             if slow
             else ""
         )
@@ -231,12 +234,14 @@ def _publish_in_a_process(folder: Path, store: Path, *, slow: bool) -> subproces
 def test_a_file_that_changes_while_it_is_published_is_not_kept(
     release: Release, folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def and_then_change(*args, **kwargs):
-        digests = hash_files(*args, **kwargs)
-        (folder / "tokenizer.model").write_bytes(b"changed meanwhile")
-        return digests
+    of_folder = bringing.of_folder
 
-    monkeypatch.setattr(publishing, "hash_files", and_then_change)
+    def and_then_change(*args):
+        items = of_folder(*args)
+        (folder / "tokenizer.model").write_bytes(b"changed meanwhile")
+        return items
+
+    monkeypatch.setattr(bringing, "of_folder", and_then_change)
     with pytest.raises(StoreError, match="changed or was damaged"):
         publish(folder, repo_id="meta/llama-7b", actor=None)
     assert nothing_is_published(release)

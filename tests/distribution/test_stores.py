@@ -1,5 +1,6 @@
 """A directory and a real S3 server do the same, and refuse the same."""
 
+import base64
 import fcntl
 import hashlib
 import os
@@ -8,18 +9,22 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django import Settings
 
 from access_requests.models import Grant
+from distribution import hashing
 from distribution.errors import StoreError
 from distribution.models import Artifact, Download, Revision
 from distribution.services import issue_link, materialise, publish
-from distribution.stores import LocalStore, Store, copying, get_store
+from distribution.stores import LocalStore, Store, copying, get_store, multipart
 from distribution.stores import s3 as s3_module
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -73,7 +78,7 @@ def test_a_key_that_is_complete_is_not_written_again(
     any_store: Store, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     any_store.put("a/b", source, sha256=SHA)
-    for module, name in ((copying, "_copy"), (s3_module, "_Checked")):
+    for module, name in ((copying, "_copy"), (multipart, "upload")):
         monkeypatch.setattr(module, name, lambda *_: pytest.fail("it was written again"))
     any_store.put("a/b", source, sha256=SHA)
 
@@ -143,7 +148,8 @@ def test_a_store_setting_that_makes_no_sense_is_refused(settings: Settings, url:
 def test_a_large_file_goes_up_in_parts_and_comes_back(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_module, "PART", 5 * 1024 * 1024)
+    for module in (hashing, multipart):
+        monkeypatch.setattr(module, "CHUNK_SIZE", 5 * 1024 * 1024)
     path = tmp_path / "large"
     path.write_bytes(os.urandom(17_000_001))
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -169,7 +175,7 @@ def test_an_endpoint_without_checksums_is_read_back(
     monkeypatch.setattr(type(store), "_head", without_checksum)
     store.put("a", source, sha256=SHA)
     source.write_bytes(CONTENT[::-1])
-    assert not store._holds("a", len(CONTENT), hashlib.sha256(CONTENT[::-1]).hexdigest())
+    assert not store._holds("a", hashing.hash_file(source))
 
 
 def test_wrong_keys_and_a_store_that_is_down_are_store_errors(
@@ -201,7 +207,7 @@ def s3_link(s3: S3, release: Release, folder: Path, alice: Account) -> str:
 def test_a_link_leads_to_the_store_for_two_minutes_and_for_one_file(
     s3_link: str, folder: Path
 ) -> None:
-    answer = ask(s3_link, range="bytes=10-19")
+    answer = ask(s3_link)
     assert answer.status == 302
     url = answer.headers["Location"]
     assert "X-Amz-Expires=120" in url
@@ -210,13 +216,90 @@ def test_a_link_leads_to_the_store_for_two_minutes_and_for_one_file(
     status, body, headers = _opens(url)
     assert (status, body) == (200, content)
     assert headers["Content-Disposition"] == 'attachment; filename="consolidated.00.pth"'
-    assert _opens(url, Range="bytes=10-19")[:2] == (206, content[10:20])
     row = Download.objects.latest("id")
-    assert (row.outcome, row.first_byte, row.bytes_asked) == (Download.Outcome.REDIRECTED, 10, 10)
+    assert (row.outcome, row.bytes_asked) == (Download.Outcome.REDIRECTED, len(content))
     other = Artifact.objects.get(path="params.json").store_key
     mine = Artifact.objects.get(path="consolidated.00.pth").store_key
     assert _opens(url.replace(mine, other))[0] == 403
     assert _opens(url[:-1] + ("0" if url[-1] != "0" else "1"))[0] == 403
+
+
+def test_the_range_that_is_counted_is_the_range_that_the_store_gives(
+    s3_link: str, folder: Path
+) -> None:
+    """Who asks our door for ten bytes gets an address for these ten, and not for the whole file."""
+    content = (folder / "consolidated.00.pth").read_bytes()
+    url = ask(s3_link, range="bytes=10-19").headers["Location"]
+    row = Download.objects.latest("id")
+    assert (row.first_byte, row.bytes_asked, row.bytes_counted) == (10, 10, 10)
+    assert _opens(url, Range="bytes=10-19")[:2] == (206, content[10:20])
+    assert _opens(url)[0] == 403
+    assert _opens(url, Range="bytes=0-")[0] == 403
+    open_ended = ask(s3_link, range="bytes=5-").headers["Location"]
+    assert _opens(open_ended, Range="bytes=5-")[:2] == (206, content[5:])
+
+
+def test_curl_follows_to_the_store_with_its_range(
+    s3_link: str, live: str, folder: Path, tmp_path: Path, run_curl
+) -> None:
+    content = (folder / "consolidated.00.pth").read_bytes()
+    here = live + urlsplit(s3_link).path
+    target = tmp_path / "got"
+    target.write_bytes(content[:100])
+    assert run_curl("-fL", "-C", "-", "-o", str(target), here).returncode == 0
+    assert target.read_bytes() == content
+
+
+# ---- CloudFront ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, plain).decode()
+
+
+def from_cloudfront(text: str) -> bytes:
+    """Base64 as CloudFront has it in addresses."""
+    return base64.b64decode(text.replace("-", "+").replace("_", "=").replace("~", "/"))
+
+
+def test_cloudfront_takes_the_place_of_the_bucket_with_a_signature_of_our_key(
+    s3_link: str, settings: Settings, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    settings.CLOUDFRONT_URL = "https://d111111abcdef8.cloudfront.net"
+    settings.CLOUDFRONT_KEY_ID, settings.CLOUDFRONT_KEY = "K2JCJMDEHXQW5F", pem(rsa_key)
+    url = ask(s3_link).headers["Location"]
+    place = urlsplit(url)
+    query = dict(parse_qsl(place.query))
+    artifact = Artifact.objects.get(path="consolidated.00.pth")
+    assert place.netloc == "d111111abcdef8.cloudfront.net"
+    assert place.path.endswith(f"/{artifact.store_key}")
+    assert query["Key-Pair-Id"] == "K2JCJMDEHXQW5F"
+    assert 100 < int(query["Expires"]) - time.time() <= 120
+    # What CloudFront does: the canned policy for this very address, against the public key.
+    resource = url[: url.index("&Expires=")]
+    condition = f'{{"DateLessThan":{{"AWS:EpochTime":{query["Expires"]}}}}}'
+    policy = f'{{"Statement":[{{"Resource":"{resource}","Condition":{condition}}}]}}'
+    signature = from_cloudfront(query["Signature"])
+    verify = rsa_key.public_key().verify
+    verify(signature, policy.encode(), padding.PKCS1v15(), hashes.SHA1())
+    with pytest.raises(InvalidSignature):
+        other = policy.replace(artifact.sha256, "0" * 64)
+        verify(signature, other.encode(), padding.PKCS1v15(), hashes.SHA1())
+
+
+def test_a_key_that_is_no_rsa_key_stops_with_its_name(s3: S3, settings: Settings) -> None:
+    settings.CLOUDFRONT_URL, settings.CLOUDFRONT_KEY_ID = "https://d.cloudfront.net", "K1"
+    for wrong in ("not a key", pem(ec.generate_private_key(ec.SECP256R1()))):
+        settings.CLOUDFRONT_KEY = wrong
+        with pytest.raises(ImproperlyConfigured, match="WEIGHBRIDGE_CLOUDFRONT_KEY"):
+            get_store().presigned_url("a", filename="a", seconds=1)
 
 
 def test_an_expired_url_of_the_store_opens_nothing(s3: S3, source: Path) -> None:

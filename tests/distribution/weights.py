@@ -83,14 +83,18 @@ def original(folder: Path, shards: int = 1, **params: Any) -> Path:
     return folder
 
 
-def safetensors(folder: Path) -> Path:
+def safetensors(folder: Path, *, seed: int = 0) -> Path:
     """A folder in the safetensors layout: two files and their index."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "tokenizer.json").write_text("{}")
     shapes = safetensors_shapes(CONFIG)
     assert shapes is not None
-    tensors = {name: torch.ones(shape, dtype=torch.bfloat16) for name, shape in shapes.items()}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        name: torch.randn(shape, generator=generator).to(torch.bfloat16)
+        for name, shape in shapes.items()
+    }
     names, weight_map = sorted(tensors), {}
     for number, part in enumerate((names[::2], names[1::2]), 1):
         file = f"model-0000{number}-of-00002.safetensors"

@@ -11,6 +11,8 @@ from pytest_django import Settings
 
 from access_requests import services
 from access_requests.models import Grant, Witness
+from distribution.models import Download
+from distribution.services import alarms
 from portal.accounts import erasing
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -18,6 +20,7 @@ from portal.mail.models import OutgoingMail
 from portal.mail.services import GIVE_UP_AFTER
 from tests.access_requests import vouching
 from tests.access_requests.people import ANSWERS
+from tests.distribution.weights import granted
 from tests.people import signed_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +198,21 @@ def test_the_mails_about_an_account(alice: Account, client: Client, settings: Se
     )
     for mail in OutgoingMail.objects.all():
         assert "example.com" not in f"{mail.subject}{mail.body}"
+
+
+def test_the_mail_of_an_alarm(alice: Account, manager: Account, release: Release) -> None:
+    grant = granted(alice, release)
+    for network in range(10):
+        Download.objects.create(
+            grant=grant,
+            outcome="served",
+            method="GET",
+            request_id="x",
+            network=f"192.0.{network}.0/24",
+        )
+    assert alarms.raise_due() == 1
+    assert alarms.raise_due() == 0
+    all_mails("download_alarm")
 
 
 def test_the_mails_of_an_erasure(alice: Account) -> None:

@@ -27,6 +27,7 @@ from access_requests.models import (
     SecondLook,
 )
 from access_requests.workflow import Action, GrantAction
+from distribution.models import Alarm, Revision
 from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Licence
@@ -47,7 +48,9 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/vouch/<str:token>", "mailed question"),
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
+    (r"distribution/alarm/<int:pk>", "alarm"),
     (r"licence/<int:pk>", "licence"),
+    (r"distribution/revision/<int:pk>", "revision"),
     (r"webhooks/subscription/<int:pk>", "webhook"),
     (r"access_requests/form/<int:pk>", "form"),
     (r"renewal/<int:pk>", "renewal"),
@@ -61,10 +64,22 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
     (r"api/models/<path:repo>", "repo"),
+    (r"<repo:repo>", "repo"),
 )
+# What stands behind a repo of the hub, or in its place where there is none of ours.
+OF_THE_HUB = {
+    "<repo:repo>/resolve/<path:rest>": "main/params.json",
+    "api/models/<repo:repo>/tree/<path:rest>": "main",
+    "api/models/<path:rest>": "meta/llama-7b/nothing-we-have",
+    "api/datasets/<path:rest>": "meta/words",
+    "api/spaces/<path:rest>": "meta/chat",
+    "<path:rest>/resolve/<path:file>": "gpt2",
+}
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
+    "alarm": Alarm,
     "licence": Licence,
+    "revision": Revision,
     "form": Form,
     "renewal": Renewal,
     "event": Event,
@@ -80,6 +95,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "secondlook": ("look", "decline"),
     "automaticrule": ("save",),
     "licence": ("preview", "publish", "about"),
+    "revision": ("make_current", "take_down", "restore_revision", "withdraw", "restore"),
     "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
 # How a row of the admin belongs to a person.
@@ -110,8 +126,8 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<path:repo>|<app_label>|<url>|admin/(catalog|webhooks)/"
-            r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<path",
+            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
+            r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<(path|int)",
             self.path,
         )
 
@@ -122,14 +138,14 @@ def routes() -> list[Route]:
 
 def _walk(patterns: list[Any], before: str = "") -> Iterator[tuple[str, URLPattern]]:
     for pattern in patterns:
-        path = before + _readable(str(pattern.pattern))
+        path = before + readable(str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             yield from _walk(pattern.url_patterns, path)
         else:
             yield path, pattern
 
 
-def _readable(pattern: str) -> str:
+def readable(pattern: str) -> str:
     """A regular expression as a path: `^key/(?P<key>.+)/$` → `key/<key>/`."""
     pattern = re.sub(r"\(\?P(<\w+>)(?:[^()]|\([^()]*\))*\)", r"\1", pattern)
     return pattern.lstrip("^").removesuffix("$")
@@ -140,6 +156,8 @@ def addresses(route: Route, world: World, owner: str) -> list[str]:
     filled = [route.path]
     if "<str:token>/<path:filename>" in route.path:
         return [f"/download/{token}/{name}" for token, name in world.things[owner]["link"]]
+    if route.path == "download/<rest>":
+        return [f"/download/{token}%2F{name}" for token, name in world.things[owner]["link"]]
     while match := PARAMETER.search(filled[0]):
         values = _values(route, match, filled[0], world, owner) or ["0"]
         filled = [path.replace(match[0], str(value), 1) for path in filled for value in values]
@@ -175,8 +193,12 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["jsonl", "csv"]
         case "status":  # of the hub's lists
             return ["pending", "accepted", "rejected"]
-        case "revision":
+        case "revision" | "rev":
             return ["main"]
+        case "rest":
+            return [OF_THE_HUB[route.path]]
+        case "file":
+            return ["main/config.json"]
         case "uidb36":
             return [user_pk_to_url_str(account)]
         case "key" if "confirm-email" in path:

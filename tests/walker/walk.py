@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signals import got_request_exception
@@ -28,6 +28,7 @@ from tests.walker.world import OWNERS
 WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "root")
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
+HUB = ("/api/models", "/api/datasets/", "/api/spaces/", "/api/whoami-v2")  # and files
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
 
 
@@ -68,6 +69,11 @@ class Site(RequestFactory):
         return self.handler(self._base_environ(**request))
 
 
+class Answer(NamedTuple):
+    response: HttpResponse
+    errors: tuple[str, ...]  # that nobody caught
+
+
 class Walker:
     """One person with a browser that keeps nothing between two requests."""
 
@@ -83,12 +89,25 @@ class Walker:
         )
         self.token = token[1] if token else ""
         self.cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+        self.answered: dict[
+            tuple[str, str], Answer
+        ] = {}  # before the walk, to what it will ask too
 
-    def ask(self, method: str, address: str, data: dict[str, Any] | None = None) -> HttpResponse:
+    def answer(self, method: str, address: str, data: dict[str, Any] | None = None) -> Answer:
+        """What was answered before, or is now. Nothing that is asked leaves anything behind."""
+        known = None if data else self.answered.pop((method, address), None)
+        return known or self.ask(method, address, data)
+
+    def answers_to(self, method: str, address: str) -> bool:
+        """Whether there is such a method at all; the answer is kept."""
+        answer = self.answered[method, address] = self.ask(method, address)
+        return answer.response.status_code != 405
+
+    def ask(self, method: str, address: str, data: dict[str, Any] | None = None) -> Answer:
         """One request, whose effects are undone, whose CSRF token is checked."""
         site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
-        if address.startswith("/api/models/") and self.token:
+        if self.token and (address.startswith(HUB) or "/resolve/" in address):
             sent["headers"]["authorization"] = f"Bearer {self.token}"
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
@@ -96,23 +115,24 @@ class Walker:
                 sent["data"] = {"file": SimpleUploadedFile("paper.pdf", PDF)}
             elif address.startswith("/api/"):
                 sent["content_type"] = "application/json"
-        self.errors: list[str] = []
+        errors: list[str] = []
+
+        def note(**_: Any) -> None:
+            errors.append(repr(sys.exc_info()[1]))
+
         with transaction.atomic():
-            got_request_exception.connect(self._note)
+            got_request_exception.connect(note)
             try:
                 response: HttpResponse = getattr(site, method.lower())(address, **sent)
             finally:
-                got_request_exception.disconnect(self._note)
+                got_request_exception.disconnect(note)
             transaction.set_rollback(True)
-        return response
-
-    def _note(self, **_: Any) -> None:
-        self.errors.append(repr(sys.exc_info()[1]))
+        return Answer(response, tuple(errors))
 
     def visit(
         self, method: str, route: Route, address: str, *, own: bool, data: Any = None
     ) -> Visit:
-        response = self.ask(method, address, data)
+        response, errors = self.answer(method, address, data)
         body = "" if response.streaming else response.content.decode(errors="replace")
         return Visit(
             who=self.who,
@@ -124,7 +144,7 @@ class Walker:
             location=response.headers.get("Location", ""),
             code=response.headers.get("X-Error-Code", ""),
             leaks=tuple(self.leaks(body, route)),
-            error="; ".join(self.errors),
+            error="; ".join(errors),
             counts=method == "GET" or data is not None or _is_form_of_the_admin(route),
         )
 
@@ -184,7 +204,7 @@ def walk(world: World) -> list[Visit]:
     ways = [(route, _methods(root, world, route)) for route in routes()]
     visits: list[Visit] = []
     for who in WALKERS:
-        walker = Walker(world, who)
+        walker = root if who == root.who else Walker(world, who)
         for route, methods in ways:
             visits += _all_of(walker, world, route, methods)
     return visits
@@ -203,7 +223,7 @@ def _methods(root: Walker, world: World, route: Route) -> list[str]:
         if reads:
             return ["GET"]
     address = addresses(route, world, "bob")[0]
-    return [m for m in ("GET", "POST") if root.ask(m, address).status_code != 405]
+    return [method for method in ("GET", "POST") if root.answers_to(method, address)]
 
 
 def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> Iterator[Visit]:

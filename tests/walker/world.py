@@ -10,7 +10,8 @@ from django.utils import timezone
 from access_requests import services
 from access_requests.models import Application, Grant
 from distribution import links
-from distribution.models import Artifact, Download, Revision
+from distribution.models import Alarm, Artifact, Download, Revision
+from distribution.services import alarms
 from distribution.stores import get_store
 from inference_sandbox.models import Run
 from portal.accounts.models import ApiToken, Scope
@@ -197,6 +198,10 @@ def _use(world: World, owner: str) -> None:
     address = links.url(grant.pk, artifact, expires_at=expires_at).partition("/download/")[2]
     Download.objects.create(
         grant=grant, artifact=artifact, outcome="served", method="GET", request_id="walk"
+    )
+    alarm = Alarm.objects.create(grant=grant, kind=Alarm.Kind.BURST, found=7, limit=3)
+    alarms.dismiss(
+        alarm.pk, actor=world.people["mona"], note=world.plant(owner, "note", {"mona", "root"})
     )
     run = Run.objects.create(
         account=account,

@@ -11,19 +11,20 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from distribution import services
+from distribution.converting import SHARD_SIZE
 from distribution.errors import PublishError, StoreError
 from distribution.management.people import manager
+from distribution.models import Revision
 from distribution.sizes import human
 from portal.refusals import Refusal
 
 
 class Bars:
-    """One progress bar after another, by bytes: hashing, storing."""
+    """A progress bar, by bytes, for each stage that there is something to tell of."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent
-        self._stage = ""
-        self._bar: tqdm[Any] | None = None
+        self._bars: dict[str, tqdm[Any]] = {}
 
     def __enter__(self) -> "Bars":
         return self
@@ -34,18 +35,15 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        for bar in self._bars.values():
+            bar.close()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage != self._stage or self._bar is None:
-            if self._bar is not None:
-                self._bar.close()
-            self._stage = stage
-            self._bar = tqdm(
+        if stage not in self._bars:
+            self._bars[stage] = tqdm(
                 total=total, desc=stage, unit="B", unit_scale=True, disable=self._silent or None
             )
-        self._bar.update(done - self._bar.n)
+        self._bars[stage].update(done - self._bars[stage].n)
 
 
 class Command(BaseCommand):
@@ -60,16 +58,33 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, help="the folder that holds the weights")
         parser.add_argument("--repo", required=True, help="the release, for example meta/llama-7b")
+        parser.add_argument(
+            "--also",
+            choices=Revision.Layout.values,
+            default="",
+            help="make the other layout too, and publish both in one revision",
+        )
+        parser.add_argument(
+            "--shard-size",
+            type=int,
+            default=SHARD_SIZE,
+            metavar="BYTES",
+            help="the most that a safetensors file of --also holds",
+        )
+        parser.add_argument(
+            "--note",
+            default="",
+            help="what to tell those who downloaded the revision that this one replaces",
+        )
         parser.add_argument("--tag", default="", help="a name for this revision, for example v1")
         parser.add_argument("--as", dest="email", help="the manager in whose name it is published")
 
-    def handle(
-        self, *args: Any, path: Path, repo: str, tag: str, email: str | None, **options: Any
-    ) -> None:
+    def handle(self, *args: Any, path: Path, repo: str, email: str | None, **options: Any) -> None:
+        wanted = {name: options[name] for name in ("tag", "note", "also", "shard_size")}
         try:
             with Bars(silent=options["verbosity"] == 0) as bars:
                 published = services.publish_folder(
-                    path, repo_id=repo, actor=manager(email), tag=tag, progress=bars
+                    path, repo_id=repo, actor=manager(email), progress=bars, **wanted
                 )
         except (PublishError, StoreError) as error:
             raise CommandError(str(error))

@@ -11,7 +11,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from inference_sandbox.engine.checkpoint import expected_shapes
+from inference_sandbox.engine.checkpoint import expected_shapes, load_checkpoint
+from inference_sandbox.engine.model import KVCache, Transformer, Window
 from inference_sandbox.engine.params import args_from_params
 
 # Every sharded dimension divides by 1, 2, 3 and 4; six heads share three key/value heads.
@@ -31,6 +32,8 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+TOKENS = torch.tensor([[5, 99, 200, 17, 3, 42]])
 
 MakeRelease = Callable[..., Path]
 
@@ -67,3 +70,16 @@ def write_byte_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"bos_token": "<s>", "eos_token": "<|im_end|>", "add_bos_token": True}
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": TEMPLATE}))
+
+
+@torch.inference_mode()
+def logits(folder: Path, tokens: Tensor = TOKENS) -> Tensor:
+    """What our own engine computes of a folder in either layout, at every place."""
+    checkpoint = load_checkpoint(folder)
+    model = Transformer.from_weights(checkpoint.args, checkpoint.weights)
+    length = tokens.shape[1]
+    positions = torch.arange(length).unsqueeze(0)
+    device = torch.device("cpu")
+    cache = KVCache(model.args, rows=1, length=length, dtype=torch.float32, device=device)
+    window = Window(cache, positions, first_row=0, length=length)
+    return model(tokens, positions, window, last_only=False)

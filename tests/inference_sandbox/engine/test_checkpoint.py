@@ -12,20 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint, read_args
 from inference_sandbox.engine.engine import Engine
-from inference_sandbox.engine.model import KVCache, Transformer, Window
-from tests.inference_sandbox.engine.releases import PARAMS, MakeRelease
-
-TOKENS = torch.tensor([[5, 99, 200, 17, 3, 42]])
-
-
-@torch.inference_mode()
-def logits(folder: Path) -> torch.Tensor:
-    checkpoint = load_checkpoint(folder)
-    model = Transformer.from_weights(checkpoint.args, checkpoint.weights)
-    positions = torch.arange(TOKENS.shape[1]).unsqueeze(0)
-    cache = KVCache(model.args, rows=1, length=8, dtype=torch.float32, device=torch.device("cpu"))
-    window = Window(cache, positions, first_row=0, length=TOKENS.shape[1])
-    return model(TOKENS, positions, window, last_only=False)
+from tests.inference_sandbox.engine.releases import PARAMS, TOKENS, MakeRelease, logits
 
 
 def change_shard(folder: Path, rank: int, **changes: Any) -> None:

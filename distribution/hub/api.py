@@ -1,0 +1,262 @@
+"""The metadata calls of the hub, as `huggingface_hub`'s HfApi makes them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.parsers import FormParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access_requests.models import Tier
+from access_requests.selectors import (
+    grant_for,
+    no_such_release,
+    release_known_to,
+    releases_known_to,
+    require_metadata,
+)
+from distribution import selectors
+from distribution.hub import card, errors, reading, tree
+from distribution.hub.reading import Asker
+from distribution.models import Revision
+from portal import hub_words
+from portal.accounts.models import Account, Scope
+from portal.accounts.permissions import require_scope
+from portal.catalog.models import Release
+from portal.parsers import JSONBody
+from portal.refusals import Code, Refusal
+
+
+@extend_schema(exclude=True)  # it is described where it comes from, and in docs/reference/api.md
+class HubView(APIView):
+    """Metadata are read with the scope `read`, and with `download` too: one token is enough for all that a
+    download needs. Without a token, nobody we know asks.
+    """
+
+    authentication_classes = ()
+    permission_classes = ()
+    parser_classes = (JSONBody, FormParser)
+    asker: Asker
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        return errors.handler
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.asker = reading.asker(request._request)
+        if self.asker.token:
+            require_scope(self.asker.token, Scope.READ, Scope.DOWNLOAD)
+
+
+class RepoView(HubView):
+    """Checked in this order: the token, the repo, who may read its metadata, the revision."""
+
+    release: Release
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.release = release_known_to(self.asker.account, kwargs["repo"])
+        require_metadata(self.asker.account, self.release)
+        selectors.require_published(self.release)
+
+    def revision(self, name: str) -> Revision:
+        return reading.revision(self.release, name)
+
+
+class WhoAmI(HubView):
+    def get(self, request: Request) -> Response:
+        account, token = self.asker.account, self.asker.token
+        if token is None or not isinstance(account, Account):
+            raise NotAuthenticated
+        return Response(
+            {
+                "type": "user",
+                "id": account.handle,
+                "name": account.handle,
+                "fullname": account.name,
+                "email": account.email,
+                "orgs": [],
+                "auth": {
+                    "type": "access_token",
+                    "accessToken": {"displayName": token.name, "role": "read"},
+                },
+            }
+        )
+
+
+class Harnesses(HubView):
+    """Clients ask once a day which programs they may say they run in; here there are none to know of."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"standardEnvVars": [], "harnesses": {}})
+
+
+class Models(HubView):
+    def get(self, request: Request) -> Response:
+        found = releases_known_to(self.asker.account)
+        if search := request.query_params.get("search", "").replace("\0", ""):
+            found = found.filter(repo_id__icontains=search)
+        if author := request.query_params.get("author", "").replace("\0", ""):
+            found = found.filter(repo_id__startswith=f"{author}/")
+        rows = [_in_list(release, current) for release, current in _with_current(found)]
+        wanted = set(request.query_params.getlist("filter"))
+        wanted |= set(request.query_params.getlist("pipeline_tag"))
+        if request.query_params.get("gated") == "false":
+            rows = []  # all that is here is given out by people
+        chosen = [row for row in rows if wanted <= set(row["tags"])]
+        return Response(chosen[: _limit(request) or len(chosen)])
+
+
+class ModelInfo(RepoView):
+    def get(self, request: Request, repo: str, rev: str = selectors.MAIN) -> Response:
+        revision = self.revision(rev)
+        blobs = request.query_params.get("blobs") == "true"
+        files = tree.files_of(self.release, revision)
+        first = Revision.objects.filter(release=self.release).order_by("pk").first() or revision
+        return Response(
+            {
+                **_in_list(self.release, revision),
+                "sha": revision.digest,
+                "createdAt": hub_words.moment(first.created_at),
+                "cardData": card.metadata(self.release),
+                "siblings": [tree.sibling(file, blobs=blobs) for file in files],
+                "usedStorage": sum(file.size for file in files),
+            }
+        )
+
+
+class Tree(RepoView):
+    def get(self, request: Request, repo: str, rest: str) -> Response:
+        rev, folder = reading.in_two(rest)
+        revision = self.revision(rev)
+        files = tree.files_of(self.release, revision)
+        recursive = request.query_params.get("recursive") == "true"
+        rows = tree.listing(files, folder.rstrip("/"), recursive=recursive)
+        if not rows:
+            raise errors.entry_not_found(repo, folder, revision.digest)
+        return Response(_expanded(request.query_params.get("expand"), rows, revision))
+
+
+class PathsInfo(RepoView):
+    def post(self, request: Request, repo: str, rev: str) -> Response:
+        revision = self.revision(rev)
+        files = tree.files_of(self.release, revision)
+        by_path = {file.path: tree.entry(file) for file in files}
+        by_path |= {path: tree.directory(path, files) for path in tree.folders(files)}
+        asked = [path.strip("/") for path in _texts(request.data, "paths")]
+        rows = [by_path[path] for path in asked if path in by_path]
+        return Response(_expanded((_texts(request.data, "expand") or [""])[0], rows, revision))
+
+
+class Refs(RepoView):
+    def get(self, request: Request, repo: str) -> Response:
+        current = self.revision(selectors.MAIN)
+        branch = {"name": selectors.MAIN, "ref": "refs/heads/main", "targetCommit": current.digest}
+        tags = [
+            {"name": tag.name, "ref": f"refs/tags/{tag.name}", "targetCommit": tag.revision.digest}
+            for tag in self.release.tags.select_related("revision")
+        ]
+        return Response({"branches": [branch], "tags": tags, "converts": [], "pullRequests": []})
+
+
+class Commits(RepoView):
+    def get(self, request: Request, repo: str, rev: str) -> Response:
+        last = self.revision(rev)
+        earlier = Revision.objects.filter(release=self.release, pk__lte=last.pk).order_by("-pk")
+        author = {"user": self.release.family.publisher}
+        return Response(
+            [
+                {**_commit(one), "message": "", "authors": [author]}
+                for one in earlier.prefetch_related("artifacts")
+            ]
+        )
+
+
+class AuthCheck(RepoView):
+    """Whether the person may download, in the words of whoever may not."""
+
+    def get(self, request: Request, repo: str) -> Response:
+        grant_for(self.asker.account, self.release, tier=Tier.WEIGHTS)
+        return Response({"ok": True})
+
+
+class WriteCheck(RepoView):
+    def get(self, request: Request, repo: str) -> Response:
+        raise Refusal(
+            Code.NOT_ALLOWED,
+            "Nothing is uploaded here over the hub protocol.",
+            "Managers publish with `script/manage publish`.",
+        )
+
+
+class Elsewhere(HubView):
+    """What is no repo of ours, and calls about one that this site does not have."""
+
+    def get(self, request: Request, rest: str, **_: Any) -> Response:
+        repo = "/".join(rest.split("/")[:2])
+        if not request.path.startswith("/api/models/"):
+            raise no_such_release(rest)
+        release_known_to(self.asker.account, repo)
+        raise Refusal(
+            Code.NOT_FOUND,
+            "This site does not have this call of the hub.",
+            "The page about its REST API lists those it has.",
+        )
+
+    post = put = patch = delete = get
+
+
+def _with_current(releases: Iterable[Release]) -> Iterable[tuple[Release, Revision | None]]:
+    """Each release with the revision that people get now."""
+    listed = list(releases)
+    current = Revision.objects.filter(release__in=listed, is_current=True)
+    by_release = {one.release_id: one for one in current.prefetch_related("artifacts")}
+    return [(one, by_release.get(one.pk) if one.is_published else None) for one in listed]
+
+
+def _in_list(release: Release, revision: Revision | None) -> dict[str, Any]:
+    """What a list says of a release; of one that has no files here, no commit."""
+    known: dict[str, Any] = {
+        "id": release.repo_id,
+        "modelId": release.repo_id,
+        "author": release.repo_id.partition("/")[0],
+        "gated": card.GATED,
+        "private": release.metadata == Release.Metadata.PRIVATE,
+        "disabled": release.status == Release.Status.WITHDRAWN,
+        "tags": card.tags(release, revision),
+        "pipeline_tag": card.TASK,
+    }
+    if revision:
+        known |= {"sha": revision.digest, "lastModified": hub_words.moment(revision.created_at)}
+        if found := card.libraries(revision):
+            known["library_name"] = found[0]
+    return known
+
+
+def _expanded(asked: str | None, rows: list[dict[str, Any]], revision: Revision) -> list[Any]:
+    """With the last commit of each entry, if that was asked for: here every file is of its revision's."""
+    if asked != "true":
+        return rows
+    return [{**row, "lastCommit": _commit(revision), "securityFileStatus": None} for row in rows]
+
+
+def _commit(revision: Revision) -> dict[str, Any]:
+    count = len(revision.artifacts.all())
+    title = f"Publish {count} file{'' if count == 1 else 's'}"
+    return {"id": revision.digest, "title": title, "date": hub_words.moment(revision.created_at)}
+
+
+def _texts(data: Any, name: str) -> list[str]:
+    """A form's repeated field, or a list of a JSON body."""
+    if hasattr(data, "getlist"):
+        return list(data.getlist(name))
+    values = data.get(name) if isinstance(data, dict) else None
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0

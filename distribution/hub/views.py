@@ -1,0 +1,91 @@
+"""`/{repo}/resolve/{rev}/{file}`: the bytes of a file, for a token."""
+
+from dataclasses import dataclass
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import AuthenticationFailed
+
+from access_requests.selectors import release_known_to, require_metadata
+from distribution import services
+from distribution.hub import card, errors, reading
+from distribution.hub.reading import Asker
+from distribution.hub.tree import File
+from distribution.models import Revision
+from distribution.views import ask_of, download
+from portal.accounts.models import Scope
+from portal.accounts.permissions import require_scope
+from portal.catalog.models import Release
+from portal.refusals import Refusal
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that the asker may have. link: the token under which it is handed over; "" for a text of
+    ours.
+    """
+
+    revision: Revision
+    file: File
+    link: str = ""
+
+
+@require_safe
+async def resolve(request: HttpRequest, repo: str, rest: str) -> HttpResponseBase:
+    """The file, under the grant of whoever the token belongs to.
+
+    A branch or tag leads to the commit that it means, so that no client mixes two revisions.
+    """
+    rev, path = reading.in_two(rest)
+    try:
+        found = await sync_to_async(_find)(request, repo, rev, path)
+        if rev != found.revision.digest:
+            response: HttpResponseBase = _to_the_commit(repo, found)
+        elif found.link:
+            response = await download(request, found.link, path)
+        else:
+            response = HttpResponse(found.file.text, content_type="text/markdown; charset=utf-8")
+            response["ETag"] = f'"{found.file.etag}"'
+    except (Refusal, AuthenticationFailed) as error:
+        return errors.respond(request, error)
+    response["X-Repo-Commit"] = found.revision.digest
+    response["X-Linked-Etag"] = f'"{found.file.etag}"'
+    response["X-Linked-Size"] = str(found.file.size)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _to_the_commit(repo: str, found: Found) -> HttpResponse:
+    # No host in it: a client gives its token to the origin that it came to, and to no other.
+    place = f"{found.revision.digest}/{found.file.path}"
+    return HttpResponseRedirect(reverse("hub-resolve", args=[repo, place]))
+
+
+def _find(request: HttpRequest, repo: str, rev: str, path: str) -> Found:
+    """In this order: the token, the repo, the gate, the revision, the file."""
+    asker = reading.asker(request)
+    release = release_known_to(asker.account, repo)
+    if path == card.NAME and (found := _card(asker, release, rev)):
+        return found
+    if asker.token:
+        require_scope(asker.token, Scope.DOWNLOAD)
+    ask = ask_of(request)
+    grant = services.require_grant(release, rev, path, actor=asker.account, ask=ask)
+    revision = reading.revision(release, rev)
+    artifact = revision.artifacts.filter(path=path).first()
+    if artifact is None:
+        raise errors.entry_not_found(repo, path, revision.digest)
+    return Found(revision, File.of(artifact), services.link_at_once(grant, artifact))
+
+
+def _card(asker: Asker, release: Release, rev: str) -> Found | None:
+    """The card is open to whoever may read the metadata; None where it is a published file."""
+    if asker.token:
+        require_scope(asker.token, Scope.READ, Scope.DOWNLOAD)
+    require_metadata(asker.account, release)
+    revision = reading.revision(release, rev)
+    if revision.artifacts.filter(path=card.NAME).exists():
+        return None
+    return Found(revision, File.card(release, revision))

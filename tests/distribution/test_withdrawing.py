@@ -1,0 +1,288 @@
+"""Withdrawn, replaced, taken down, restored: who gets what, and who is told."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from access_requests.models import Grant
+from distribution import selectors, services, streaming
+from distribution.models import Artifact, Download, Revision
+from distribution.services import Ask, issue_links, open_link, publish_folder, take_down
+from portal.accounts.models import Account
+from portal.audit.models import Verb
+from portal.audit.selectors import history
+from portal.catalog.models import Release
+from portal.mail.models import OutgoingMail
+from portal.refusals import Code, Refusal
+from tests.distribution.asking import ask
+from tests.distribution.weights import granted
+from tests.people import signed_in
+from tests.portal.test_mails_reference import read_well
+
+
+@pytest.fixture
+def grant(alice: Account, revision: Revision) -> Grant:
+    return granted(alice, revision.release)
+
+
+def downloads(alice: Account, release: Release) -> str:
+    """Alice has the shard; the link she had it with."""
+    links = {link.path: link.url for link in issue_links(release, actor=alice)}
+    assert ask(links["consolidated.00.pth"]).status == 200
+    return links["consolidated.00.pth"]
+
+
+def replaced(folder: Path, **more: Any) -> Revision:
+    (folder / "tokenizer.model").write_bytes(b"mended")
+    (folder / "NOTES.md").write_text("new")
+    return publish_folder(folder, repo_id="meta/llama-7b", actor=None, **more).revision
+
+
+def refused(code: Code, act: Any, *args: Any, **kwargs: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        act(*args, **kwargs)
+    assert caught.value.code == code
+    return caught.value
+
+
+# ---- replaced ------------------------------------------------------------------------------------
+
+
+def test_who_downloaded_the_old_revision_is_told_what_differs(
+    grant: Grant, revision: Revision, folder: Path, alice: Account, mallory: Account
+) -> None:
+    granted(mallory, revision.release)  # who never downloaded anything
+    downloads(alice, revision.release)
+    assert not OutgoingMail.objects.exists()
+    new = replaced(folder, note="The tokenizer lacked a token.")
+    mail = OutgoingMail.objects.get()
+    assert (mail.template, mail.to) == ("revision_replaced", alice.email)
+    for text in (
+        "The tokenizer lacked a token.",
+        "2 files differ:",
+        "- NOTES.md is new\n- tokenizer.model has changed",
+        revision.digest[:12],
+        new.digest[:12],
+        "/releases/llama-7b/files/",
+    ):
+        assert text in mail.body
+    read_well(mail)
+
+
+def test_nobody_is_told_twice_nor_of_what_they_do_not_have(
+    grant: Grant, revision: Revision, folder: Path, alice: Account
+) -> None:
+    replaced(folder)
+    assert not OutgoingMail.objects.exists(), "nobody had downloaded it"
+    downloads(alice, Release.objects.get())
+    publish_folder(folder, repo_id="meta/llama-7b", actor=None)  # the same again
+    assert not OutgoingMail.objects.exists()
+
+
+def test_an_older_revision_is_put_in_place_again(
+    grant: Grant, revision: Revision, folder: Path, alice: Account, manager: Account
+) -> None:
+    new = replaced(folder)
+    downloads(alice, Release.objects.get())
+    assert services.make_current(revision.pk, actor=manager, note="").changed
+    release = Release.objects.get()
+    assert selectors.current_revision(release) == revision
+    assert selectors.revision_named(release, new.digest) == new, "the other can still be had"
+    assert "NOTES.md is gone" in OutgoingMail.objects.get().body
+    assert not services.make_current(revision.pk, actor=manager).changed
+    assert OutgoingMail.objects.count() == 1
+
+
+# ---- taken down ----------------------------------------------------------------------------------
+
+
+def test_what_is_taken_down_opens_by_no_link_and_no_name(
+    grant: Grant, revision: Revision, alice: Account, manager: Account
+) -> None:
+    link = downloads(alice, revision.release)
+    take_down(revision.pk, actor=manager, reason="It holds a person's data.")
+    answer = ask(link)
+    assert (answer.status, answer.headers["X-Error-Code"]) == (403, "taken_down")
+    assert "It holds a person's data." in answer.text
+    release = Release.objects.get()
+    shard = Artifact.objects.get(path="consolidated.00.pth")
+    refused(Code.TAKEN_DOWN, issue_links, release, actor=alice)
+    refused(Code.TAKEN_DOWN, services.issue_link, shard, grant=grant, actor=alice)
+    for name in ("main", revision.digest, revision.digest[:8]):
+        refused(Code.TAKEN_DOWN, selectors.revision_named, release, name)
+    mail = OutgoingMail.objects.get()
+    assert (mail.template, mail.to) == ("revision_taken_down", alice.email)
+    assert "It holds a person's data." in mail.body
+    read_well(mail)
+    event = history(release).filter(verb=Verb.REVISION_TAKEN_DOWN).get()
+    assert (event.actor, event.data["digest"]) == (manager, revision.digest)
+    refused(Code.WRONG_STATE, take_down, revision.pk, actor=manager, reason="again")
+    page = signed_in(alice).get("/releases/llama-7b/files/")
+    assert "was taken down" in page.content.decode()
+
+
+def test_a_new_revision_takes_its_place_and_the_old_one_stays_down(
+    grant: Grant, revision: Revision, folder: Path, alice: Account
+) -> None:
+    take_down(revision.pk, actor=None, reason="Wrong weights.")
+    refused(Code.WRONG_STATE, publish_folder, folder, repo_id="meta/llama-7b", actor=None)
+    new = replaced(folder)
+    release = Release.objects.get()
+    assert selectors.current_revision(release) == new
+    assert downloads(alice, release)
+    refused(Code.TAKEN_DOWN, selectors.revision_named, release, revision.digest)
+    refused(Code.WRONG_STATE, services.make_current, revision.pk, actor=None)
+
+
+def test_another_revision_of_the_release_is_not_touched(
+    grant: Grant, revision: Revision, folder: Path, alice: Account
+) -> None:
+    replaced(folder)
+    take_down(revision.pk, actor=None, reason="Old and wrong.")
+    assert downloads(alice, Release.objects.get())
+
+
+def test_restored_the_same_links_open_again(
+    grant: Grant, revision: Revision, alice: Account, manager: Account
+) -> None:
+    link = downloads(alice, revision.release)
+    refused(Code.WRONG_STATE, services.restore_revision, revision.pk, actor=manager)
+    take_down(revision.pk, actor=manager, reason="A look is needed.")
+    services.restore_revision(revision.pk, actor=manager)
+    assert ask(link).status == 200
+    verbs = set(history(revision.release).values_list("verb", flat=True))
+    assert {Verb.REVISION_TAKEN_DOWN, Verb.REVISION_RESTORED} <= verbs
+
+
+def test_a_transfer_that_runs_stops_when_its_files_are_taken_down(
+    grant: Grant, revision: Revision, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asgiref.sync import async_to_sync
+
+    monkeypatch.setattr(streaming, "CHUNK", 100)
+    monkeypatch.setattr(streaming, "ASKED_AGAIN", -1.0)  # at every block
+    url = {link.path: link.url for link in issue_links(revision.release, actor=alice)}
+    link = url["consolidated.00.pth"]
+    token = link.split("/download/")[1].split("/")[0]
+    opened = open_link(token, "consolidated.00.pth", Ask(method="GET"))
+    from distribution.stores import get_store
+
+    path = get_store().local_path(opened.artifact.store_key)
+    stream = streaming.FileStream(path, opened)
+
+    @async_to_sync
+    async def read() -> int:
+        from asgiref.sync import sync_to_async
+
+        count = 0
+        async for part in stream:
+            count += len(part)
+            if count == 300:
+                await sync_to_async(take_down)(revision.pk, actor=None, reason="Stop.")
+        return count
+
+    assert read() == 300
+    assert Download.objects.latest("id").bytes_sent == 300
+
+
+# ---- withdrawn and restored ----------------------------------------------------------------------
+
+
+def test_a_withdrawn_release_is_restored_as_it_was(
+    grant: Grant, revision: Revision, alice: Account, manager: Account
+) -> None:
+    link = downloads(alice, revision.release)
+    services.withdraw(revision.release_id, actor=manager)
+    assert ask(link).headers["X-Error-Code"] == "withdrawn"
+    release = services.restore(revision.release_id, actor=manager)
+    assert release.is_published
+    assert ask(link).status == 200
+    refused(Code.WRONG_STATE, services.restore, release.pk, actor=manager)
+    assert history(release).last().verb == Verb.RELEASE_RESTORED
+
+
+def test_one_that_never_had_weights_is_announced_again(release: Release, manager: Account) -> None:
+    services.withdraw(release.pk, actor=manager)
+    assert services.restore(release.pk, actor=manager).status == Release.Status.ANNOUNCED
+
+
+@pytest.mark.parametrize("who", ["alice", "rita"])
+def test_only_managers_do_any_of_it(
+    revision: Revision, who: str, request: pytest.FixtureRequest
+) -> None:
+    person = request.getfixturevalue(who)
+    for act in (
+        lambda: services.restore(revision.release_id, actor=person),
+        lambda: services.restore_revision(revision.pk, actor=person),
+        lambda: services.make_current(revision.pk, actor=person),
+        lambda: take_down(revision.pk, actor=person, reason="x"),
+    ):
+        refused(Code.NOT_ALLOWED, act)
+    revision.refresh_from_db()
+    assert revision.taken_down_at is None
+
+
+# ---- as it is typed, and as it is pressed --------------------------------------------------------
+
+
+def test_the_commands(revision: Revision, folder: Path) -> None:
+    def run(*words: str) -> str:
+        out = StringIO()
+        call_command(*words, stdout=out)
+        return out.getvalue()
+
+    assert "took meta/llama-7b@" in run("take_down", "meta/llama-7b", "--reason=Wrong.")
+    with pytest.raises(CommandError, match="taken down already"):
+        run("take_down", "meta/llama-7b", "--reason=Wrong.")
+    prefix = revision.digest[:9]
+    assert "restored meta/llama-7b@" in run("restore", "meta/llama-7b", f"--revision={prefix}")
+    with pytest.raises(CommandError, match="no one revision 'v9'"):
+        run("take_down", "meta/llama-7b", "--revision=v9", "--reason=Wrong.")
+    with pytest.raises(CommandError, match="is not withdrawn"):
+        run("restore", "meta/llama-7b")
+    run("withdraw", "meta/llama-7b")
+    assert "restored meta/llama-7b" in run("restore", "meta/llama-7b")
+
+
+def test_the_buttons(grant: Grant, revision: Revision, folder: Path, manager: Account) -> None:
+    new = replaced(folder, tag="v2")
+    client = signed_in(manager)
+
+    def page(which: Revision) -> str:
+        return client.get(f"/admin/distribution/revision/{which.pk}/change/").content.decode()
+
+    def press(which: Revision, action: str, **data: str) -> int:
+        url = f"/admin/distribution/revision/{which.pk}/act/{action}/"
+        return client.post(url, data).status_code
+
+    assert "Make it the current one" in page(revision)
+    assert "Make it the current one" not in page(new)
+    assert "v2" in page(new)
+    assert press(revision, "make_current", note="Back.") == 302
+    assert selectors.current_revision(Release.objects.get()) == revision
+    assert press(new, "take_down") == 422, "a reason is needed"
+    assert press(new, "take_down", reason="Wrong.") == 302
+    assert "Restore it" in page(new)
+    assert press(new, "take_down", reason="Wrong.") == 409
+    assert press(new, "restore_revision") == 302
+    assert press(new, "withdraw") == 302
+    assert Release.objects.get().status == Release.Status.WITHDRAWN
+    assert "Restore the release" in page(new)
+    assert press(new, "restore") == 302
+    assert press(new, "explode") == 400
+    assert client.get("/admin/distribution/revision/").status_code == 200
+
+
+def test_reviewers_have_no_such_page(revision: Revision, rita: Account) -> None:
+    client = signed_in(rita)
+    assert client.get(f"/admin/distribution/revision/{revision.pk}/change/").status_code in (
+        302,
+        403,
+        404,
+    )
+    url = f"/admin/distribution/revision/{revision.pk}/act/take_down/"
+    assert client.post(url, {"reason": "x"}).status_code in (302, 403, 404)
+    assert Artifact.objects.filter(revision__taken_down_at=None).exists()

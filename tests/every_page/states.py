@@ -1,0 +1,103 @@
+"""The states that the walk's world leaves out, so that each button and each page has its moment."""
+
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from django.utils import timezone
+
+from access_requests import mailed_links, services
+from access_requests.models import Application, SecondLook
+from inference_sandbox.models import Run
+from portal.accounts import erasing
+from portal.audit.sealing import seal_waiting
+from portal.catalog.models import Licence, LicenceVersion
+from portal.webhooks.models import Subscription
+from tests.walker.marks import World
+from tests.walker.world import make_world
+
+
+def make_full_world() -> World:
+    world = make_world()
+    _refused(world)
+    _corrected(world)
+    _waiting_for_others(world)
+    _lab(world)
+    _second_look(world)
+    _webhooks()
+    RecoveryCodes.activate(world.people["alice"])
+    erasing.ask(world.people["mallory"].pk, actor=world.people["mallory"])
+    _running(world)
+    seal_waiting()
+    return world
+
+
+def _of(world: World, owner: str, family: str) -> Application:
+    return Application.objects.get(applicant=world.people[owner], family__slug=family)
+
+
+def _refused(world: World) -> None:
+    """Alice may appeal."""
+    refused = _of(world, "alice", "claimed-by-sam")
+    services.decide(refused.pk, actor=world.people["sam"], approve=False, reason="Too vague.")
+
+
+def _corrected(world: World) -> None:
+    """Bob has corrected his: what changed is marked, and his witnesses are still asked."""
+    returned, bob = _of(world, "bob", "returned"), world.people["bob"]
+    answers = {**returned.answers, "intended_use": "Probing on the university's cluster."}
+    services.save_draft(
+        returned.pk, actor=bob, releases=list(returned.releases.all()), answers=answers
+    )
+    services.submit(returned.pk, actor=bob, typed_name=bob.name)
+
+
+def _waiting_for_others(world: World) -> None:
+    """Mona is asked for her review, and may go without a witness."""
+    claimed, rita = _of(world, "bob", "claimed-by-rita"), world.people["rita"]
+    mona = world.people["mona"]
+    claimed.opinions.filter(reviewer=mona).delete()
+    services.ask(claimed.pk, actor=rita, reviewer=mona, question="What do you make of it?")
+
+
+def _lab(world: World) -> None:
+    """Carol joined after the approval, and waits to be admitted; Mallory is invited."""
+    approved, carol = _of(world, "bob", "llama"), world.people["carol"]
+    member = services.invite(approved.pk, actor=world.people["bob"], email=carol.email)
+    token = mailed_links.url("join", member.pk, member.nonce).rstrip("/").rpartition("/")[2]
+    services.join(token, actor=carol, typed_name=carol.name)
+    services.invite(approved.pk, actor=world.people["bob"], email=world.people["mallory"].email)
+
+
+def _second_look(world: World) -> None:
+    """One of those that were drawn still waits for Sam."""
+    SecondLook.objects.filter(application__applicant=world.people["bob"]).update(
+        outcome=SecondLook.Outcome.OPEN, reason="", answered_at=None, reviewer=world.people["sam"]
+    )
+
+
+def _webhooks() -> None:
+    """One rests, one fails."""
+    like = Subscription.objects.get()
+    for name, fields in (
+        ("rests", {"paused_at": timezone.now()}),
+        ("fails", {"failing_since": timezone.now(), "failures": 3, "queued": 4}),
+    ):
+        Subscription.objects.create(
+            name=name, url=like.url, secret=like.secret, taken_seal=0, **fields
+        )
+
+
+def _running(world: World) -> None:
+    done = Run.objects.get(account=world.people["alice"])
+    done.pk, done.id, done._state.adding = None, None, True
+    done.status, done.finished_at = Run.Status.RUNNING, None
+    done.save()
+
+
+def new_licence(world: World) -> None:
+    """Everybody who holds a grant is asked to accept the text anew."""
+    services.publish_version(
+        Licence.objects.get().pk,
+        actor=world.people["mona"],
+        text="# For research\n\nAnd for teaching.",
+        standing=LicenceVersion.Standing.REACCEPT,
+        reaccept_days=30,
+    )

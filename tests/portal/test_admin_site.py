@@ -1,0 +1,70 @@
+"""The side bar of the admin: to each role its own lines, asked for once a page."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from portal.accounts import roles
+from portal.accounts.models import Account
+from portal.accounts.roles import Role
+from tests.people import person, signed_in
+
+GRANTS, RELEASES = "/admin/access_requests/grant/", "/admin/catalog/release/"
+EVENTS, STATE = "/admin/audit/event/", "/admin/state/"
+FACTORS = "/admin/mfa/authenticator/"
+
+
+def lines(account: Account, address: str) -> set[str]:
+    html = signed_in(account).get(address).content.decode()
+    return set(re.findall(r'<a href="(/admin/[^"]*)" class="flex h-\[38px\]', html))
+
+
+@pytest.mark.parametrize(
+    ("role", "address", "shown", "hidden"),
+    [
+        (Role.REVIEWER, GRANTS, {GRANTS}, {RELEASES, EVENTS, STATE, FACTORS}),
+        (Role.MANAGER, GRANTS, {GRANTS, RELEASES, EVENTS, STATE}, {FACTORS}),
+        (Role.AUDITOR, EVENTS, {EVENTS}, {GRANTS, RELEASES, STATE, FACTORS}),
+        (Role.OPERATOR, STATE, {STATE}, {GRANTS, RELEASES, EVENTS, FACTORS}),
+    ],
+)
+def test_each_role_is_shown_what_it_may_open(
+    db: None, role: Role, address: str, shown: set[str], hidden: set[str]
+) -> None:
+    found = lines(person("somebody", role), address)
+    assert shown <= found
+    assert not hidden & found
+
+
+def test_a_superuser_is_shown_everything(db: None) -> None:
+    root = person("root")
+    root.is_staff = root.is_superuser = True
+    root.save()
+    assert {GRANTS, RELEASES, EVENTS, STATE, FACTORS} <= lines(root, GRANTS)
+
+
+def test_the_line_of_the_open_page_alone_is_marked(manager: Account) -> None:
+    html = signed_in(manager).get(GRANTS).content.decode()
+    assert re.findall(r'<a href="(/admin/[^"]*)" class="[^"]* active"', html) == [GRANTS]
+
+
+def test_a_page_asks_once_for_each_role(manager: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[str] = Counter()
+
+    def counting(name: str) -> None:
+        ask = getattr(roles, name)
+        monkeypatch.setattr(roles, name, lambda request: (asked.update([name]), ask(request))[1])
+
+    for who in ("reviewer", "manager", "auditor", "operator", "superuser"):
+        counting(f"request_{who}")
+    signed_in(manager).get(GRANTS)
+    assert set(asked.values()) == {1}
+    assert len(asked) == 5
+
+
+def test_the_page_of_an_app_lists_its_models_to_those_who_may_open_them(
+    manager: Account, mallory: Account
+) -> None:
+    assert RELEASES in signed_in(manager).get("/admin/catalog/").content.decode()
+    assert signed_in(mallory).get("/admin/catalog/").status_code != 200
