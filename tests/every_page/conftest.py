@@ -77,6 +77,6 @@ def _type_the_rest(world: World, found: Found) -> None:
 
 
 def _answer(walker: Walker, address: str) -> int:
-    response = walker.ask("GET", address)
+    response = walker.ask("GET", address).response
     leads_to = response.get("Location", "")
     return 403 if "/login/" in leads_to or leads_to == "/admin/" else response.status_code

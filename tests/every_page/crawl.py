@@ -138,7 +138,7 @@ def _most(counted: str) -> int:
 
 
 def _visit(walker: Walker, address: str, into: Crawl) -> Iterator[Offer]:
-    response = walker.ask("GET", address)
+    response = walker.ask("GET", address).response
     pattern = pattern_of(address)
     if response.status_code >= 400 or pattern is None:
         return
