@@ -45,6 +45,9 @@ def main() -> None:
     for name, default in (("cuts", 200), ("files", 8), ("size", 4_000_000), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
+    # A database in a file, as sites have: one in memory locks whole tables.
+    own = HOME / "bench.sqlite3" if connection.vendor == "sqlite" else f"wb_bench_{os.getpid()}"
+    connection.settings_dict["TEST"]["NAME"] = str(own)
     name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     server, thread = serve()
     try:

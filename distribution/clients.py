@@ -63,12 +63,13 @@ def _from_pretrained(release: Release) -> Client:
 
 
 def _script(release: Release) -> Client:
-    place = settings.BASE_URL + reverse("distribution:files", args=[release.slug])
-    lines = (f"# download-{release.slug}.sh is made for you on", f"#   {place}")
-    command = f"bash download-{release.slug}.sh"
-    return Client(
-        "Our script", "bash and curl alone; checks every file", "\n".join([*lines, command])
+    place = settings.BASE_URL + reverse("distribution:generic-script")
+    lines = (
+        f"curl -fsSO {place}",
+        f"export WEIGHBRIDGE_TOKEN={TOKEN}",
+        f"bash weighbridge-download.sh --release {release.slug}",
     )
+    return Client("Our script", "bash and curl alone; checks every file", "\n".join(lines))
 
 
 def _curl(release: Release, artifact: Artifact) -> Client:

@@ -5,7 +5,7 @@ the signed manifest again from them, byte for byte.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from distribution import signing
 from distribution.hashing import CHUNK_SIZE
@@ -45,8 +45,10 @@ def manifest(revision: Revision, entries: Iterable[Entry]) -> str:
         f"chunk_size {CHUNK_SIZE}",
         f"signature {base64.b64encode(signature).decode()}",
     ]
+    there = layouts_of(entry.path for entry in ordered)
     for entry in ordered:
-        lines.append(f"file {entry.sha256} {entry.size} {layout_of(entry.path)} {entry.path}")
+        layout = layout_of(entry.path, there)
+        lines.append(f"file {entry.sha256} {entry.size} {layout} {entry.path}")
         lines += [f"chunk {chunk}" for chunk in entry.chunks]
     return _text(lines)
 
@@ -56,14 +58,21 @@ def links(issued: Iterable[Link]) -> str:
     return _text(f"link {link.url}" for link in issued)
 
 
-def layout_of(path: str) -> str:
-    """`original` or `safetensors` for the files that one layout needs alone, else `both`."""
+def layouts_of(paths: Iterable[str]) -> set[str]:
+    """The layouts that have weights among these files."""
+    ends = {".pth": "original", ".safetensors": "safetensors"}
+    return {layout for path in paths for end, layout in ends.items() if path.endswith(end)}
+
+
+def layout_of(path: str, there: Container[str]) -> str:
+    """`original` or `safetensors` for a file that only this one of the layouts `there` needs, else `both`."""
     folder, _, name = path.rpartition("/")
+    layout = "both"
     if folder.split("/")[0] == "original" or name.endswith(".pth") or name in ORIGINAL_NAMES:
-        return "original"
-    if name.endswith((".safetensors", ".safetensors.index.json")) or name in SAFETENSORS_NAMES:
-        return "safetensors"
-    return "both"
+        layout = "original"
+    elif name.endswith((".safetensors", ".safetensors.index.json")) or name in SAFETENSORS_NAMES:
+        layout = "safetensors"
+    return layout if layout in there else "both"
 
 
 def _text(lines: Iterable[str]) -> str:

@@ -62,6 +62,7 @@ def test_the_link_broke_in_the_shell_at_its_ampersand(
     script: Script, line: Line, alice: Account, release: Release, tmp_path: Path
 ) -> None:
     """llama#353: people pasted a link without quotes. Ours is one word to every shell."""
+    release.refresh_from_db()
     (link,) = issue_links(release, actor=alice, paths=["params.json"])
     done = subprocess.run(f"curl -fsS {link.url}", shell=True, capture_output=True, check=True)
     assert done.stdout == (tmp_path / "weights" / "params.json").read_bytes()

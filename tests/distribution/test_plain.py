@@ -13,7 +13,7 @@ from access_requests.models import Grant, Tier
 from distribution import selectors
 from distribution.models import Revision
 from distribution.script import keys
-from distribution.script.plain import layout_of
+from distribution.script.plain import layout_of, layouts_of
 from distribution.services import withdraw
 from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb
@@ -49,7 +49,7 @@ def test_the_lines_hold_what_the_manifest_holds(grant: Grant, revision: Revision
     assert f"revision {revision.digest}" in lines
     for entry in selectors.entries(revision):
         place = lines.index(
-            f"file {entry.sha256} {entry.size} {layout_of(entry.path)} {entry.path}"
+            f"file {entry.sha256} {entry.size} {layout_of(entry.path, {'original'})} {entry.path}"
         )
         assert lines[place + 1 : place + 1 + len(entry.chunks)] == [
             f"chunk {chunk}" for chunk in entry.chunks
@@ -71,7 +71,13 @@ def test_the_lines_hold_what_the_manifest_holds(grant: Grant, revision: Revision
     ],
 )
 def test_each_file_belongs_to_a_layout_or_to_both(path: str, layout: str) -> None:
-    assert layout_of(path) == layout
+    assert layout_of(path, {"original", "safetensors"}) == layout
+    assert layout_of(path, set()) == "both"
+
+
+def test_a_layout_is_there_where_its_weights_are() -> None:
+    assert layouts_of(["consolidated.00.pth", "tokenizer.json"]) == {"original"}
+    assert layout_of("tokenizer.json", {"original"}) == "both"
 
 
 def test_links_come_in_the_order_of_the_names_and_open(grant: Grant, revision: Revision) -> None:
