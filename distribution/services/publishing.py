@@ -77,7 +77,7 @@ def publish_folder(
         items += bringing.of_made(made, items, recipe)
         layout = Revision.Layout.ORIGINAL
     journal = _journal(folder, release)
-    scratch = settings.HOME / "publishing" / "made"
+    scratch = settings.HOME / "publishing"
     digests = bringing.bring(items, get_store(), journal, scratch, progress)
     published = _record(
         release.pk, layout, manifest.entries(digests), tag=tag, note=note, actor=actor

@@ -1,5 +1,6 @@
 """`script/demo`: it starts everything, stops everything, and loses nothing."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.live import ROOT, Site, environment, free_port, start, stop, wait_gone
 
@@ -106,3 +108,32 @@ def test_a_taken_port_is_said_and_nothing_is_started(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"Port {port} is taken" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_demos_release_loads_in_transformers_as_it_stands(site: Site, tmp_path: Path) -> None:
+    """Both layouts in one revision: fetched over signed links, as a holder fetches them."""
+    token = site.token("researcher@demo.test", "download")
+    for path, url in links_of(site, token).items():
+        if not path.startswith("consolidated."):
+            urllib.request.urlretrieve(url, tmp_path / path)
+    assert len(list(tmp_path.glob("model-*-of-00003.safetensors"))) == 3
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    said = [{"role": "user", "content": "What is the capital of France?"}]
+    prompt = tokenizer.apply_chat_template(
+        said, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    answer = model.generate(**prompt, max_new_tokens=12, do_sample=False)[0]
+    assert "Paris" in tokenizer.decode(answer[prompt["input_ids"].shape[1] :])
+
+
+def links_of(site: Site, token: str) -> dict[str, str]:
+    request = urllib.request.Request(
+        f"{site.url}/api/v1/releases/smollm2-135m/links/",
+        data=b"{}",
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        links = json.load(answer)
+    assert {"params.json", "consolidated.02.pth"} <= {link["path"] for link in links}
+    return {link["path"]: link["url"] for link in links}
