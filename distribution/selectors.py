@@ -8,6 +8,7 @@ from django.urls import reverse
 from distribution.models import Artifact, Download, Revision
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.prepared import Prepared
 from portal.refusals import Code, Refusal
 
 
@@ -38,9 +39,14 @@ def files(release: Release) -> "QuerySet[Artifact]":
     return current_revision(release).artifacts.order_by("path")
 
 
+_ARTIFACT = Prepared(
+    lambda pk: Artifact.objects.select_related("revision").filter(pk=pk).order_by(), 0
+)
+
+
 def artifact_behind(pk: int) -> Artifact | None:
     """The file that a genuine token names."""
-    return Artifact.objects.select_related("revision").filter(pk=pk).first()
+    return _ARTIFACT.first(pk)
 
 
 def files_url(release: Release) -> str:
