@@ -11,6 +11,7 @@ from distribution.manifest import Entry, document
 from distribution.models import Artifact, Download, Revision
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.prepared import Prepared
 from portal.refusals import Code, Refusal
 
 MAIN = "main"  # the one branch: whatever revision is current
@@ -134,9 +135,14 @@ def files(release: Release, revision: Revision | None = None) -> "QuerySet[Artif
     return revision.artifacts.order_by("path")
 
 
+_ARTIFACT = Prepared(
+    lambda pk: Artifact.objects.select_related("revision").filter(pk=pk).order_by(), 0
+)
+
+
 def artifact_behind(pk: int) -> Artifact | None:
     """The file that a genuine token names."""
-    return Artifact.objects.select_related("revision").filter(pk=pk).first()
+    return _ARTIFACT.first(pk)
 
 
 def files_url(release: Release) -> str:

@@ -35,6 +35,8 @@ class Coverage(models.Model):
     repeated = models.BigIntegerField(default=0, help_text="Bytes of it that we sent again.")
     resumes = models.PositiveIntegerField(default=0, help_text="Requests for bytes it had.")
 
+    CHANGING = ("copies", "completed", "is_whole", "pieces", "repeated", "resumes")
+
     class Meta:
         abstract = True
 

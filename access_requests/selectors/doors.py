@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Prefetch, Q, QuerySet
@@ -16,6 +17,7 @@ from access_requests.selectors.second_looks import seen_by
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Licence, LicenceVersion, Release
+from portal.prepared import Prepared
 from portal.refusals import Code, Refusal
 
 _RANK = {Tier.TRY: 0, Tier.WEIGHTS: 1}
@@ -56,20 +58,46 @@ def with_parts(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
     )
 
 
-def grants_behind(pks: Iterable[int]) -> "QuerySet[Grant]":
-    """Grants that our own signature names, with what `check_grant` looks at and no long texts. Two queries."""
-    versions = Prefetch(
-        "release__family__licence__versions", queryset=LicenceVersion.objects.defer("text")
-    )
+def _behind(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
+    """With what `check_grant` looks at beside the licence's versions, and no long texts."""
     long = ("account__password", "release__model_card", "release__family__summary")
     return (
-        Grant.objects.filter(pk__in=list(pks))
-        .select_related(
+        grants.select_related(
             "account", "release__family__licence", "acceptance__licence_version", "close_out"
         )
-        .defer("acceptance__licence_version__text", *long)
-        .prefetch_related(versions)
+        .defer("acceptance__licence_version__text", "release__family__licence__summary", *long)
+        .order_by()
     )
+
+
+def _versions(licences: "QuerySet[LicenceVersion]") -> "QuerySet[LicenceVersion]":
+    return licences.defer("text").order_by()
+
+
+_GRANT = Prepared(lambda pk: _behind(Grant.objects.filter(pk=pk)), 0)
+_VERSIONS = Prepared(lambda pk: _versions(LicenceVersion.objects.filter(licence=pk)), 0)
+
+
+def grant_behind(pk: int) -> Grant | None:
+    """A grant that our own signature names, for `check_grant`. Two queries, written once a process: it is asked at
+    every opening of a link.
+    """
+    if (grant := _GRANT.first(pk)) is None:
+        return None
+    licence = grant.release.family.licence
+    known: dict[str, Any] = getattr(licence, "_prefetched_objects_cache", {})
+    versions = LicenceVersion.objects.none()
+    versions._result_cache = _VERSIONS.rows(licence.pk)
+    licence._prefetched_objects_cache = known | {"versions": versions}  # type: ignore[attr-defined]
+    return grant
+
+
+def grants_behind(pks: Iterable[int]) -> "QuerySet[Grant]":
+    """The same of many, in two queries."""
+    versions = Prefetch(
+        "release__family__licence__versions", queryset=_versions(LicenceVersion.objects.all())
+    )
+    return _behind(Grant.objects.filter(pk__in=list(pks))).prefetch_related(versions)
 
 
 def renewals() -> "QuerySet[Renewal]":

@@ -4,7 +4,7 @@ One opening after the other for each grant: the row of the day is locked first, 
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import Any
 
@@ -22,6 +22,7 @@ from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Release
+from portal.prepared import Prepared, update
 from portal.refusals import Code, Refusal
 
 # A transfer that we send says every 20 s that it goes on, and holds a place that long after it died.
@@ -30,6 +31,37 @@ LEASE = timedelta(seconds=60)
 FAST = 100_000_000  # bytes a second
 LONGEST = timedelta(minutes=2)
 A_DAY = 24 * 3600  # seconds
+_SOME_DAY = date(2000, 1, 1)
+# What every opening asks, written once a process.
+_QUOTAS = Prepared(
+    lambda grant, release: Quota.objects.filter(Q(grant=grant) | Q(release=release)).order_by(),
+    0,
+    1,
+)
+_DAY = Prepared(
+    lambda grant, day: (
+        DayUse.objects.select_for_update().filter(grant=grant).filter(day=day).order_by()
+    ),
+    0,
+    _SOME_DAY,
+)
+_USE = Prepared(
+    lambda grant, file: (
+        FileUse.objects.select_for_update().filter(grant=grant).filter(artifact=file).order_by()
+    ),
+    0,
+    1,
+)
+_RUNNING = Prepared(
+    lambda grant, now: (
+        Download.objects.filter(grant=grant)
+        .filter(busy_until__gt=now)
+        .only("busy_until")
+        .order_by()
+    ),
+    0,
+    datetime(2000, 1, 1, tzinfo=UTC),
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +75,7 @@ class Limits:
 
 def limits_of(grant: Grant) -> Limits:
     """What the grant may use: its own quota, the release's where it says nothing, then the site's."""
-    found = Quota.objects.filter(Q(grant=grant.pk) | Q(release=grant.release_id))
+    found = _QUOTAS.rows(grant.pk, grant.release_id)
     sets = [quota.values() for quota in sorted(found, key=lambda quota: quota.grant_id is None)]
     sets.append({"bytes_per_day": None, "copies": None, "transfers": settings.DOWNLOAD_TRANSFERS})
 
@@ -114,10 +146,10 @@ def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
     _check_bytes(day, coverage.total(fresh), limits, now)
     row.fresh, row.bytes_counted = fresh, coverage.total(fresh)
     use.note_whole(artifact.size)
-    use.save()
+    update(use, *use.CHANGING)
     if row.bytes_counted:
         day.counted += row.bytes_counted
-        day.save(update_fields=["counted"])
+        update(day, "counted")
     row.busy_until = now + (LEASE if counted else _time_of(row.bytes_asked))
 
 
@@ -142,8 +174,7 @@ def settle(row: Download, sent: int) -> None:
             terms = LinkTerms.objects.select_for_update().get(pk=row.terms_id)
             terms.give_back(*place)
             terms.save()
-    fields = ("bytes_sent", "bytes_counted", "finished_at", "busy_until", "code")
-    row.save(update_fields=fields)
+    update(row, "bytes_sent", "bytes_counted", "finished_at", "busy_until", "code")
 
 
 def hold_places(rows: list[Download]) -> None:
@@ -153,21 +184,17 @@ def hold_places(rows: list[Download]) -> None:
 
 
 def _locked_day(grant: Grant, day: date) -> DayUse:
-    rows = DayUse.objects.select_for_update().filter(grant=grant, day=day)
-    if (found := rows.first()) is None:
-        DayUse.objects.bulk_create([DayUse(grant=grant, day=day)], ignore_conflicts=True)
-        found = rows.get()
-    return found
+    if found := _DAY.first(grant.pk, day):
+        return found
+    DayUse.objects.bulk_create([DayUse(grant=grant, day=day)], ignore_conflicts=True)
+    return DayUse.objects.select_for_update().get(grant=grant, day=day)
 
 
 def _locked_use(grant: Grant, artifact: Artifact) -> FileUse:
-    rows = FileUse.objects.select_for_update().filter(grant=grant, artifact=artifact)
-    if (found := rows.first()) is None:
-        FileUse.objects.bulk_create(
-            [FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True
-        )
-        found = rows.get()
-    return found
+    if found := _USE.first(grant.pk, artifact.pk):
+        return found
+    FileUse.objects.bulk_create([FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True)
+    return FileUse.objects.select_for_update().get(grant=grant, artifact=artifact)
 
 
 def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
@@ -191,8 +218,8 @@ def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
 def _check_places(grant: Grant, limits: Limits, now: datetime) -> None:
     if limits.transfers is None:
         return
-    running = Download.objects.filter(grant=grant, busy_until__gt=now)
-    until = sorted(row.busy_until for row in running.only("busy_until") if row.busy_until)
+    running = _RUNNING.rows(grant.pk, now)
+    until = sorted(row.busy_until for row in running if row.busy_until)
     if len(until) < limits.transfers:
         return
     wait = min(30, max(1, ceil((until[0] - now).total_seconds()))) if until else 30

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from access_requests.models import Grant, Tier
-from access_requests.selectors import check_grant, grants_behind
+from access_requests.selectors import check_grant, grant_behind, grants_behind
 from distribution import links, networks, ranges, selectors
 from distribution.models import Artifact, Download, LinkTerms
 from distribution.ranges import Span
@@ -20,6 +20,7 @@ from distribution.stores import get_store
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.prepared import insert
 from portal.refusals import Code, Refusal
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def refused_among(rows: list[Download]) -> dict[int, Refusal]:
 def _admit(token: str, filename: str, row: Download, ip: str) -> Artifact:
     """The artifact that this link opens now; puts what is known onto the row on the way."""
     claim = links.read(token)
-    grant = next(iter(grants_behind({claim.grant_id})), None)
+    grant = grant_behind(claim.grant_id)
     artifact = selectors.artifact_behind(claim.artifact_id)
     if grant is None or artifact is None or artifact.revision.release_id != grant.release_id:
         raise links.not_ours()
@@ -225,7 +226,7 @@ def _serve(opened: Opened, *, sends_bytes: bool) -> None:
         row.outcome = Download.Outcome.HANDED_OVER
     row.first_byte, row.bytes_asked = opened.start, opened.length
     quotas.charge(row, artifact, counted=row.outcome == Download.Outcome.SERVED)
-    row.save()
+    insert(row)
     assert row.grant is not None
     record(
         Verb.DOWNLOAD_STARTED,

@@ -7,6 +7,7 @@ from django.db import models
 
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
+from portal.prepared import insert
 
 
 def record(
@@ -17,10 +18,12 @@ def record(
     `actor` is None where no person acted (a rule, a task, an anonymous visitor).
     """
     person = actor if isinstance(actor, Account) else None
-    return Event.objects.create(
-        verb=verb,
-        actor=person,
-        subject_type=subject._meta.label_lower,
-        subject_id=str(subject.pk),
-        data=data,
+    return insert(
+        Event(
+            verb=verb,
+            actor=person,
+            subject_type=subject._meta.label_lower,
+            subject_id=str(subject.pk),
+            data=data,
+        )
     )

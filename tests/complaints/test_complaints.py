@@ -6,20 +6,24 @@ What was said of download scripts stands in test_complaints_about_scripts.py.
 
 import html
 import inspect
+import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.utils import timezone
 
 import access_requests.selectors.doors
 from access_requests import selectors, services
 from access_requests.models import Application, Grant
+from distribution import links
 from distribution.models import Download, Revision
-from distribution.services import issue_links, publish
+from distribution.services import issue_links, publish, quotas
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Event, Verb
-from portal.catalog.models import Release
+from portal.catalog.models import LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
 from tests.distribution.asking import ask
@@ -60,6 +64,59 @@ def test_403_from_a_fresh_link_and_no_word_why(
     assert "A copy was found on a public server." in line.text
     assert re.search(r"\[request [0-9a-f]+\]", line.text)
     assert "What to do now" in ask(link.url, accept="text/html").text
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "says"),
+    [
+        (Code.EXPIRED, 403, "to get a fresh one"),
+        (Code.REVOKED, 403, "A copy was found."),
+        (Code.QUOTA_EXHAUSTED, 429, "Ask a manager of this site to allow another."),
+        (Code.LICENCE_CHANGED, 403, "Read and accept it"),
+        (Code.SIGNATURE_INVALID, 403, "a character was changed"),
+        (Code.NOT_GRANTED, 403, "Apply for it"),
+    ],
+)
+def test_every_refusal_of_a_download_names_its_cause_and_the_way_out(
+    grant: Grant, alice: Account, manager: Account, code: Code, status: int, says: str
+) -> None:
+    """llama#278, #317, #360, #653: the six causes of the design, for people and programs, with a request id."""
+    url = issue_links(grant.release, actor=alice, paths=["params.json"])[0].url
+    match code:
+        case Code.EXPIRED:
+            artifact = Revision.objects.get().artifacts.get(path="params.json")
+            past = timezone.now() - timedelta(minutes=1)
+            url = links.url(grant.pk, artifact, expires_at=past)
+        case Code.REVOKED:
+            services.revoke(grant.pk, actor=manager, reason="A copy was found.")
+        case Code.QUOTA_EXHAUSTED:
+            quotas.set_quota(
+                actor=manager, grant=grant, bytes_per_day=None, copies=1, transfers=None
+            )
+            assert ask(url).status == 200
+        case Code.LICENCE_CHANGED:
+            licence = grant.release.family.licence
+            LicenceVersion.objects.create(
+                licence=licence, number=2, text="New.", standing_grants="suspend"
+            )
+        case Code.SIGNATURE_INVALID:
+            at = url.rindex("/") - 5
+            url = url[:at] + ("A" if url[at] != "A" else "B") + url[at + 1 :]
+        case Code.NOT_GRANTED:
+            answer = with_token(manager).post(f"/api/v1/releases/{grant.release.slug}/links/")
+            assert (answer.status_code, answer.json()["code"]) == (status, code)
+            assert says in answer.json()["way_out"]
+            return
+    line, problem = ask(url), ask(url, accept="application/json")
+    for answer in (line, problem):
+        assert (answer.status, answer.headers["X-Error-Code"]) == (status, code)
+    said = json.loads(problem.body)
+    assert line.text.startswith(f"{code}: ")
+    assert said["code"] == code
+    for text in (line.text, said["detail"] + said["way_out"]):
+        assert says in text
+    assert said["request_id"] == problem.headers["X-Request-Id"]
+    assert line.headers["X-Request-Id"] in line.text
 
 
 def test_a_mail_client_turned_the_ampersand_into_amp_and_broke_the_link(

@@ -1,0 +1,131 @@
+"""Queries whose SQL is written once a process, for the few paths that are asked hundreds of times a second.
+
+Django takes most of a short query's time to write its SQL, anew each time. What these give is what Django gives: the
+same models, with the same related rows and deferred columns; tests/portal/test_prepared.py compares them.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.models import Model, QuerySet
+from django.db.models.query import get_related_populators
+
+M = TypeVar("M", bound=Model)
+
+
+class Prepared(Generic[M]):
+    """A query of which the values alone change: `Prepared(lambda pk: Artifact.objects.filter(pk=pk), 0)`.
+
+    `samples` are values to write it with, all different, in the order in which they stand in the SQL. Related rows
+    come by select_related; what prefetch_related would bring is the caller's to ask for.
+    """
+
+    def __init__(self, make: Callable[..., "QuerySet[M]"], *samples: Any) -> None:
+        self._make, self._samples = make, samples
+        self._written: _Written | None = None
+
+    def rows(self, *values: Any) -> list[M]:
+        if self._written is None:
+            self._written = _Written(self._make(*self._samples), self._samples)
+        written = self._written
+        with connection.cursor() as cursor:
+            cursor.execute(written.sql, [_adapted(value) for value in values])
+            return [written.built(row) for row in written.converted(cursor.fetchall())]
+
+    def first(self, *values: Any) -> M | None:
+        return next(iter(self.rows(*values)), None)
+
+
+def _adapted(value: Any) -> Any:
+    """As the database's driver takes it."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, date):
+        return connection.ops.adapt_datefield_value(value)
+    return value
+
+
+class _Written:
+    """What Django works out of a query before it asks, kept."""
+
+    def __init__(self, queryset: "QuerySet", samples: Sequence[Any]) -> None:
+        compiler: Any = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
+        self.sql, parameters = compiler.as_sql()
+        assert list(parameters) == [_adapted(one) for one in samples], "the values, in their order"
+        columns = [column[0] for column in compiler.select]
+        self._compiler, self._converters = compiler, compiler.get_converters(columns)
+        info = compiler.klass_info
+        first, last = info["select_fields"][0], info["select_fields"][-1]
+        self._model, self._own = info["model"], slice(first, last + 1)
+        self._names = [column.target.attname for column in columns[self._own]]
+        populators: Any = get_related_populators  # whose type is that of a newer Django
+        self._related = populators(info, compiler.select, DEFAULT_DB_ALIAS)
+
+    def converted(self, rows: Sequence[Sequence[Any]]) -> Any:
+        if not self._converters:
+            return rows
+        return map(tuple, self._compiler.apply_converters(rows, self._converters))
+
+    def built(self, row: Sequence[Any]) -> Any:
+        made = self._model.from_db(DEFAULT_DB_ALIAS, self._names, row[self._own])
+        for related in self._related:
+            related.populate(row, made)
+        return made
+
+
+_SQL: dict[tuple[str, type[Model], tuple[str, ...]], str] = {}
+
+
+def insert(made: M) -> M:
+    """As `made.save(force_insert=True)`, for a model without parents that nobody listens to."""
+    fields = [field for field in made._meta.concrete_fields if not field.primary_key]
+    sql = _sql(made, (), _insert_of)
+    values = [field.get_db_prep_save(field.pre_save(made, True), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        made.pk = cursor.fetchone()[0]
+    made._state.adding, made._state.db = False, DEFAULT_DB_ALIAS
+    return made
+
+
+def update(kept: Model, *names: str) -> None:
+    """As `kept.save(update_fields=names)`, under the same conditions."""
+    fields: list[Any] = [kept._meta.get_field(name) for name in names]
+    sql = _sql(kept, names, _update_of)
+    values = [field.get_db_prep_save(field.pre_save(kept, False), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, kept.pk])
+
+
+def _sql(model: Model, names: tuple[str, ...], write: Callable[..., str]) -> str:
+    key = (connection.vendor, type(model), names)
+    if key not in _SQL:
+        _SQL[key] = write(type(model), names)
+    return _SQL[key]
+
+
+def _insert_of(model: type[Model], names: tuple[str, ...]) -> str:
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(_quoted(field.column) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    table, pk = _quoted(model._meta.db_table), _quoted(_pk(model))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places}) RETURNING {pk}"  # noqa: S608 - our own names
+
+
+def _update_of(model: type[Model], names: tuple[str, ...]) -> str:
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    columns = ", ".join(f"{_quoted(field.column)} = %s" for field in fields)
+    table, pk = _quoted(model._meta.db_table), _quoted(_pk(model))
+    return f"UPDATE {table} SET {columns} WHERE {pk} = %s"  # noqa: S608 - our own names
+
+
+def _quoted(name: str | None) -> str:
+    assert name is not None
+    return str(connection.ops.quote_name(name))
+
+
+def _pk(model: type[Model]) -> str:
+    assert model._meta.pk is not None
+    return str(model._meta.pk.column)
