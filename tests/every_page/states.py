@@ -4,11 +4,12 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.utils import timezone
 
 from access_requests import mailed_links, services
-from access_requests.models import Application, SecondLook
+from access_requests.models import Application, Grant, SecondLook
+from distribution.models import Alarm, Revision
 from inference_sandbox.models import Run
 from portal.accounts import erasing
 from portal.audit.sealing import seal_waiting
-from portal.catalog.models import Licence, LicenceVersion
+from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.webhooks.models import Subscription
 from tests.walker.marks import World
 from tests.walker.world import make_world
@@ -22,6 +23,7 @@ def make_full_world() -> World:
     _lab(world)
     _second_look(world)
     _webhooks()
+    _published(world)
     RecoveryCodes.activate(world.people["alice"])
     erasing.ask(world.people["mallory"].pk, actor=world.people["mallory"])
     _running(world)
@@ -83,6 +85,20 @@ def _webhooks() -> None:
         Subscription.objects.create(
             name=name, url=like.url, secret=like.secret, taken_seal=0, **fields
         )
+
+
+def _published(world: World) -> None:
+    """A revision that may become the current one, one taken down, a release withdrawn; an alarm that stands."""
+    fields = {"layout": Revision.Layout.ORIGINAL}
+    llama, other = world.releases["llama"]
+    Revision.objects.create(release=llama, digest="d" * 40, **fields)
+    down = {"taken_down_at": timezone.now(), "taken_down_reason": "A shard was damaged."}
+    Revision.objects.create(release=llama, digest="e" * 40, **fields, **down)
+    Revision.objects.create(release=other, digest="f" * 40, is_current=True, **fields)
+    other.status = Release.Status.WITHDRAWN
+    other.save(update_fields=["status"])
+    grant = Grant.objects.get(pk=world.things["bob"]["grant"][0])
+    Alarm.objects.create(grant=grant, kind=Alarm.Kind.NETWORKS, found=9, limit=5)
 
 
 def _running(world: World) -> None:

@@ -16,6 +16,7 @@ from access_requests.models import (
     SecondLook,
 )
 from access_requests.questions import DEFAULT_QUESTIONS
+from distribution.services import network_lists
 from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
 from portal.webhooks import signing
@@ -162,6 +163,8 @@ def policies(world: World) -> None:
         actor=world.people["mona"], family=family, account=world.people["bob"], reason="Spam."
     )
     evidence(world, family)
+    networks = io.BytesIO(b"198.51.100.0/24,NL\n")
+    network_lists.load(networks, actor=world.people["mona"], file_name="networks.csv")
 
 
 def webhook(world: World) -> None:
