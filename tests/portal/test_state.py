@@ -98,7 +98,7 @@ def test_it_counts_mail_and_shows_none_of_it(operator: Account) -> None:
 
 def test_it_counts_what_is_not_sealed(operator: Account) -> None:
     record(Verb.TOKEN_CREATED, operator, actor=operator)
-    assert said("Seals of the audit log", "Not sealed yet").text.startswith("1 events")
+    assert said("Seals of the audit log", "Not sealed yet").text.startswith("1 event,")
     sealing.seal_waiting()
     assert said("Seals of the audit log", "Not sealed yet").text == "none"
     assert said("Seals of the audit log", "Last seal").text.startswith("number 1")
