@@ -24,6 +24,7 @@ RECORD = "the admin's own history is off: what happened to a row stands in the a
 NO_OTHER_DOOR = "no other site to sign in with is set up"
 NOT_LOOKED_AT = {
     r"api/.*|healthz|account/data/|account/2fa/recovery-codes/download/": NO_HTML,
+    r"<(repo:repo|path:rest)>/resolve/.*|download/<rest>|manifest-key.pub|weighbridge-download.sh": NO_HTML,
     r"account/2fa/webauthn/login/|account/(password/set|login/code/confirm)/": NO_HTML,
     r"applications/attachments/.*|releases/<slug:slug>/download.sh|sandbox/runs/<uuid:run_id>/stream/": NO_HTML,
     r"admin/|admin/(jsi18n|autocomplete|search|login)/": NO_HTML,
