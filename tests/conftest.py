@@ -43,12 +43,14 @@ SITE_FOLDERS = (
 LONG_GROUPS = ("site", "walker", "every_page")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The longest groups first, so that no process waits for them alone at the end.
-    items.sort(key=lambda item: group_of(item.path) not in LONG_GROUPS)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    # xdist reads the groups in its own hook, and others have put the tests in their order after all.
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
+    yield
+    # The longest groups first, so that no process waits for them alone at the end.
+    items.sort(key=lambda item: group_of(item.path) not in LONG_GROUPS)
     if connection.vendor == "postgresql":
         return
     for item in items:

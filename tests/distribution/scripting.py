@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ class Script:
             text=True,
             env=os.environ | {"TMPDIR": str(self.temporary)} | self.environment | environment,
             start_new_session=True,
+            # A suite that runs in the background is deaf to it, and so would bash be.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(

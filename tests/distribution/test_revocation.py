@@ -13,7 +13,7 @@ from pytest_django import Settings
 from access_requests.models import Grant
 from distribution import streaming, watching
 from distribution.models import Artifact, Download, Revision
-from distribution.services import issue_link, publish, withdraw
+from distribution.services import issue_link, publish, take_down, withdraw
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
@@ -45,7 +45,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("act", ["revoked", "suspended", "withdrawn"])
+@pytest.mark.parametrize("act", ["revoked", "suspended", "withdrawn", "taken_down"])
 def test_a_running_transfer_stops_within_five_seconds(
     big: str,  # noqa: F811
     way: str,
@@ -71,6 +71,8 @@ def test_a_running_transfer_stops_within_five_seconds(
             services.suspend(grant.pk, actor=manager, reason="To be looked at.")
         case "withdrawn":
             withdraw(release.pk, actor=manager)
+        case "taken_down":
+            take_down(artifact.revision_id, actor=manager, reason="A shard was damaged.")
     at = time.monotonic()
     row = finished(row)
     stopped = time.monotonic() - at
@@ -83,7 +85,7 @@ def test_a_running_transfer_stops_within_five_seconds(
     event = Event.objects.get(verb=Verb.DOWNLOAD_STOPPED, subject_id=str(row.pk))
     assert (event.data["code"], event.data["bytes"]) == (act, row.bytes_sent)
     assert ask(big, range=f"bytes={row.bytes_sent}-").headers["X-Error-Code"] == act
-    if act == "withdrawn":
+    if act in ("withdrawn", "taken_down"):
         theirs.wait(30)
     else:
         assert theirs.poll() is None, "another grant's transfer goes on"
@@ -139,7 +141,7 @@ def test_one_question_is_asked_for_all_transfers(
     ]
     from distribution.services import hold_places, refused_among
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):  # the grants, what stands behind them, the files
         assert refused_among(rows) == {}
     with django_assert_num_queries(1):
         hold_places(rows)

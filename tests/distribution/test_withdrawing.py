@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access_requests.models import Grant
-from distribution import selectors, services, streaming
-from distribution.models import Artifact, Download, Revision
-from distribution.services import Ask, issue_links, open_link, publish_folder, take_down
+from distribution import selectors, services
+from distribution.models import Artifact, Revision
+from distribution.services import issue_links, publish_folder, take_down
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.selectors import history
@@ -155,37 +155,6 @@ def test_restored_the_same_links_open_again(
     assert ask(link).status == 200
     verbs = set(history(revision.release).values_list("verb", flat=True))
     assert {Verb.REVISION_TAKEN_DOWN, Verb.REVISION_RESTORED} <= verbs
-
-
-def test_a_transfer_that_runs_stops_when_its_files_are_taken_down(
-    grant: Grant, revision: Revision, alice: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from asgiref.sync import async_to_sync
-
-    monkeypatch.setattr(streaming, "CHUNK", 100)
-    monkeypatch.setattr(streaming, "ASKED_AGAIN", -1.0)  # at every block
-    url = {link.path: link.url for link in issue_links(revision.release, actor=alice)}
-    link = url["consolidated.00.pth"]
-    token = link.split("/download/")[1].split("/")[0]
-    opened = open_link(token, "consolidated.00.pth", Ask(method="GET"))
-    from distribution.stores import get_store
-
-    path = get_store().local_path(opened.artifact.store_key)
-    stream = streaming.FileStream(path, opened)
-
-    @async_to_sync
-    async def read() -> int:
-        from asgiref.sync import sync_to_async
-
-        count = 0
-        async for part in stream:
-            count += len(part)
-            if count == 300:
-                await sync_to_async(take_down)(revision.pk, actor=None, reason="Stop.")
-        return count
-
-    assert read() == 300
-    assert Download.objects.latest("id").bytes_sent == 300
 
 
 # ---- withdrawn and restored ----------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_a_family_comes_under_a_licence_that_is_in_force(manager: Account) -> No
 
 def change_release(client: Client, release: Release, **changes: object) -> int:
     names = ("repo_id", "slug", "name", "parameters", "dimension", "heads", "layers")
-    more = ("model_parallel", "context_length", "link_hours", "position")
+    more = ("model_parallel", "context_length", "link_hours", "metadata", "position")
     form = {name: getattr(release, name) for name in (*names, *more)}
     form |= {"family": release.family_id, "summary": "", "model_card": "", "training_tokens": ""}
     url = f"/admin/catalog/release/{release.pk}/change/"
