@@ -3,10 +3,12 @@
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from xdist.scheduler import LoadScopeScheduling
 
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import Role
@@ -43,12 +45,21 @@ SITE_FOLDERS = (
 LONG_GROUPS = ("site", "walker", "every_page")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    # xdist reads the groups in its own hook, and others have put the tests in their order after all.
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
-    yield
+class ByGroup(LoadScopeScheduling):
+    """Hands a process a whole group of tests at a time. Our own, for xdist writes the groups of its own
+    (`--dist loadgroup`) into an attribute that pytest 9.2 does not read any more.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(Path(__file__).parent.parent / nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
+    return ByGroup(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest groups first, so that no process waits for them alone at the end.
     items.sort(key=lambda item: group_of(item.path) not in LONG_GROUPS)
     if connection.vendor == "postgresql":
