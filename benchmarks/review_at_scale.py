@@ -89,6 +89,9 @@ def begin_django(home: Path, database: str, name: str) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
+    from portal.garbage import settle
+
+    settle()  # as the web process does at its start
 
 
 def admin_sql(server: str, sql: str, *, may_fail: bool = False) -> None:

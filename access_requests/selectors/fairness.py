@@ -14,7 +14,7 @@ from access_requests.models import Application, Opinion, Review, SecondLook, Sta
 from portal.accounts.models import Account
 
 SMALL_GROUP = 5  # fewer say something about people, not about groups
-MOST = 20_000  # decisions of one report; numbers of that many change no more by older ones
+MOST = 10_000  # decisions of one report; numbers of that many change no more by older ones
 
 
 class Decision(NamedTuple):

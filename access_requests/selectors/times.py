@@ -6,8 +6,7 @@ from statistics import median, quantiles
 
 from django.utils import timezone
 
-from access_requests.models import Application
-from access_requests.workflow import DECIDED_STATES
+from access_requests.models import Review
 
 WINDOW_DAYS = 90
 AT_LEAST = 5  # decisions; fewer say nothing
@@ -22,22 +21,17 @@ class Times:
 
 
 def time_to_decision() -> Times | None:
-    """Of the last 90 days' decisions; None if they were too few. One query.
+    """Of the last 90 days' decisions, an appeal's beside the first one's; None if they were too few.
 
-    The arithmetic is done here, for databases differ in how they subtract and interpolate times.
+    One query over an index: each review keeps its days. The arithmetic is done here, for databases
+    differ in how they interpolate.
     """
-    decided = Application.objects.filter(
-        state__in=DECIDED_STATES,
-        submitted_at__isnull=False,
-        decided_at__gte=timezone.now() - timedelta(days=WINDOW_DAYS),
-    ).values_list("submitted_at", "appealed_at", "decided_at")
-    days = []
-    for submitted, appealed, end in decided.iterator(chunk_size=5000):
-        if submitted is None or end is None:
-            continue
-        # An appeal that was taken back leaves the first decision, which is older than it.
-        begun = appealed if appealed and appealed < end else submitted
-        days.append((end - begun).total_seconds() / 86400)
+    decided = Review.objects.filter(
+        closed_at__gte=timezone.now() - timedelta(days=WINDOW_DAYS),
+        outcome__in=[Review.Outcome.APPROVED, Review.Outcome.REFUSED],
+    )
+    kept = decided.order_by().values_list("days", flat=True)
+    days = [value for value in kept if value is not None]
     if len(days) < AT_LEAST:
         return None
     return Times(median(days), quantiles(days, n=10, method="inclusive")[-1])

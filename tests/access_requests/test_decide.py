@@ -319,11 +319,7 @@ def test_the_time_to_decision_is_said_only_when_there_are_enough_decisions(
     for number in range(5):
         assert selectors.time_to_decision() is None
         made = applied_by(applicant(f"p{number}"), until="approved")  # type: ignore[operator]
-        Application.objects.filter(pk=made.pk).update(
-            submitted_at=now - timedelta(days=number + 1), decided_at=now
-        )
+        made.reviews.update(closed_at=now, days=number + 1)
     assert selectors.time_to_decision() == selectors.Times(pytest.approx(3.0), pytest.approx(4.6))
-    Application.objects.update(
-        submitted_at=now - timedelta(days=120), decided_at=now - timedelta(days=100)
-    )
+    Review.objects.update(closed_at=now - timedelta(days=100))
     assert selectors.time_to_decision() is None

@@ -28,9 +28,7 @@ def decided(applied_by: Callable[..., Application], *days: float) -> None:
     now = timezone.now()
     for number, took in enumerate(days):
         made = applied_by(applicant(f"p{number}"), until="approved")
-        Application.objects.filter(pk=made.pk).update(
-            submitted_at=now - timedelta(days=took), decided_at=now
-        )
+        made.reviews.update(closed_at=now, days=took)
 
 
 def test_with_too_few_decisions_it_says_so(submitted: Application, alice: Account) -> None:
@@ -54,14 +52,25 @@ def test_both_times_are_told_on_the_page_and_over_rest(
 
 
 def test_an_appeal_counts_from_itself(
-    applied_by: Callable[..., Application], submitted: Application
+    applied_by: Callable[..., Application],
+    submitted: Application,
+    rita: Account,
+    second_reviewer: Account,
 ) -> None:
-    decided(applied_by, 10, 10, 10, 10, 10)
+    decided(applied_by, 10, 10, 10, 10)
+    services.claim(submitted.pk, actor=rita)
+    services.decide(submitted.pk, actor=rita, approve=False, reason="No.")
+    services.appeal(submitted.pk, actor=submitted.applicant, text="Please look again.")
     now = timezone.now()
-    Application.objects.exclude(pk=submitted.pk).update(appealed_at=now - timedelta(days=2))
+    Application.objects.filter(pk=submitted.pk).update(
+        submitted_at=now - timedelta(days=30), appealed_at=now - timedelta(days=2)
+    )
+    services.claim(submitted.pk, actor=second_reviewer)
+    services.decide(submitted.pk, actor=second_reviewer, approve=True)
+    assert submitted.reviews.latest("pk").days == pytest.approx(2.0, abs=0.01)
     times = selectors.time_to_decision()
     assert times
-    assert times.median_days == pytest.approx(2.0, abs=0.01)
+    assert times.p90_days == pytest.approx(10)
 
 
 def test_it_takes_one_query_however_many_there_are(
