@@ -42,6 +42,10 @@ class FileStream(StreamingHttpResponse):
                     start, left = start + len(chunk), left - len(chunk)
                     yield chunk
                     self._advance(len(chunk))
+        except OSError:
+            # Of the disk, or of a socket that was closed under us: then nobody closes the response.
+            await sync_to_async(self._finish)()
+            raise
         finally:
             os.close(file)
         await sync_to_async(self._finish)()

@@ -40,6 +40,8 @@ async def _send(
     """Send `count` bytes, or fewer if the client goes away. A slow client costs no thread while it is waited for."""
     while cycle.transport.get_write_buffer_size():  # the headers
         await asyncio.sleep(0.001)
+    if cycle.transport.is_closing():  # the client has gone already
+        return
     # The loop allows nobody else to wait for a descriptor of its own transports; this one is ours.
     socket = os.dup(cycle.transport.get_extra_info("socket").fileno())
     try:

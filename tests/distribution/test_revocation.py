@@ -4,16 +4,20 @@ import hashlib
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIHandler
+from django.test import AsyncRequestFactory
 from pytest_django import Settings
 
 from access_requests.models import Grant
 from distribution import streaming, watching
 from distribution.models import Artifact, Download, Revision
-from distribution.services import issue_link, publish, take_down, withdraw
+from distribution.services import Ask, issue_link, open_link, publish, take_down, withdraw
+from distribution.stores import get_store
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
@@ -217,3 +221,32 @@ def test_what_the_store_serves_is_refused_at_the_next_request(
     assert ask(url).status == 302
     Grant.objects.update(status=Grant.Status.REVOKED)
     assert ask(url, range="bytes=10-").headers["X-Error-Code"] == "revoked"
+
+
+def test_a_socket_that_closes_under_a_transfer_leaves_a_row_that_is_over(
+    revision: Revision, shard: Artifact, alice: Account
+) -> None:
+    link = issue_link(shard, grant=granted(alice, revision.release), actor=alice)
+    token = link.url.split("/download/")[1].split("/")[0]
+    opened = open_link(token, shard.path, Ask(method="GET"))
+    path = get_store().local_path(shard.store_key)
+    assert path is not None
+
+    async def closed(file: int, start: int, left: int, advance: Callable[[int], None]) -> None:
+        advance(7)
+        raise OSError(9, "Bad file descriptor")
+
+    request = AsyncRequestFactory().get("/")
+    request.scope["extensions"] = {streaming.EXTENSION: closed}
+    stream = streaming.FileStream(request, path, opened)
+
+    @async_to_sync
+    async def read() -> None:
+        async for _ in stream:
+            pass
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        read()
+    row = Download.objects.get(pk=opened.download.pk)
+    assert (row.bytes_sent, row.busy_until) == (7, None)
+    assert row.finished_at is not None
