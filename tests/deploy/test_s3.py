@@ -36,7 +36,27 @@ def options() -> list[str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    folder = tmp_path_factory.mktemp("s3")
+    for _ in range(3):  # a port that was free may be another test's by the time it is bound
+        process, ports = start(tmp_path_factory.mktemp("s3"))
+        try:
+            wait_for(f"http://127.0.0.1:{ports['s3.port']}/healthz", process)
+            break
+        except AssertionError:
+            process.kill()
+            process.wait(10)
+    assert process.poll() is None, "the S3 server did not start three times"
+    try:
+        yield {
+            "S3_MASTER": f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
+            "S3_FILER": f"127.0.0.1:{ports['filer.port']}.{ports['filer.port.grpc']}",
+            "S3": f"http://127.0.0.1:{ports['s3.port']}",
+        }
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def start(folder: Path) -> tuple["subprocess.Popen[bytes]", dict[str, int]]:
     ports = {
         f"{part}.port{grpc}": free_port()
         for part in ("master", "volume", "filer", "s3")
@@ -53,16 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        wait_for(f"http://127.0.0.1:{ports['s3.port']}/healthz", process)
-        yield {
-            "S3_MASTER": f"127.0.0.1:{ports['master.port']}.{ports['master.port.grpc']}",
-            "S3_FILER": f"127.0.0.1:{ports['filer.port']}.{ports['filer.port.grpc']}",
-            "S3": f"http://127.0.0.1:{ports['s3.port']}",
-        }
-    finally:
-        process.kill()
-        process.wait(10)
+    return process, ports
 
 
 def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
