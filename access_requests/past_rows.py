@@ -1,20 +1,18 @@
 """The answers about the past as plain values, for REST and for files; and the files themselves."""
 
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
 from access_requests.models import Grant, Tier
 from access_requests.selectors.past_decisions import Decision, Row, rows_then
+from portal import exports
 from portal.accounts.models import Account
-from portal.refusals import Code, Refusal
+from portal.refusals import Code
 
 Values = dict[str, Any]
 
@@ -91,52 +89,23 @@ COLUMNS = (
 )
 
 
-def _jsonl(rows: list[Values]) -> bytes:
-    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-
-
-def _csv(rows: list[Values]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    for row in rows:
-        deciders = "; ".join(f"{one['account']} {one['name']}" for one in row["decided_by"])
-        writer.writerow(_cell(v) for v in {**row, "decided_by": deciders}.values())
-    return text.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    """A name that a spreadsheet would run as a formula is shown as a name."""
-    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{value}" if risky else value
-
-
-CSV_HEAD = (",".join(COLUMNS) + "\r\n").encode()
-KINDS: dict[str, tuple[str, bytes, Callable[[list[Values]], bytes]]] = {
-    "jsonl": ("application/x-ndjson", b"", _jsonl),
-    "csv": ("text/csv; charset=utf-8", CSV_HEAD, _csv),
-}
-
-
 def export(
     grants: "QuerySet[Grant]", at: datetime, kind: str, *, tier: Tier, only_open: bool
 ) -> StreamingHttpResponse:
-    """The whole answer as a file, page by page. Raises Refusal NOT_FOUND for another kind."""
-    if kind not in KINDS:
-        raise Refusal(Code.NOT_FOUND, f"There is no export as {kind}.", "Choose jsonl or csv.")
-    content_type, head, write = KINDS[kind]
+    """The whole answer as a file. Raises Refusal NOT_FOUND for another kind."""
 
     def page(after: int) -> tuple[list[Values], int | None]:
         rows, more = rows_then(grants, at, tier=tier, only_open=only_open, after=after)
         return [values(row) for row in rows], more
 
-    async def stream() -> AsyncIterator[bytes]:
-        yield head
-        after: int | None = 0
-        while after is not None:
-            rows, after = await sync_to_async(page)(after)
-            yield write(rows)
+    name = f"access-{at:%Y%m%d-%H%M}"
+    return exports.export(name, kind, head=COLUMNS, page=page, line=_line, cells=_cells)
 
-    response = StreamingHttpResponse(stream(), content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="access-{at:%Y%m%d-%H%M}.{kind}"'
-    response["Cache-Control"] = "no-store"
-    return response
+
+def _line(row: Values) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+def _cells(row: Values) -> Iterable[Any]:
+    deciders = "; ".join(f"{one['account']} {one['name']}" for one in row["decided_by"])
+    return {**row, "decided_by": deciders}.values()

@@ -14,6 +14,7 @@ from access_requests import words
 from access_requests.admin.desk import Desk
 from access_requests.admin.grants import ReasonForm
 from distribution import selectors, services
+from distribution.checkpoints.layouts import layouts_of
 from distribution.models import Revision
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
@@ -76,7 +77,7 @@ ACTS: dict[str, tuple[type[forms.Form], str, str]] = {
 @admin.register(Revision)
 class RevisionAdmin(Desk):
     page_template = "distribution/revision.html"
-    list_display = ("row", "release", "layout", "standing", "tagged", "published_by", "created_at")
+    list_display = ("row", "release", "standing", "tagged", "published_by", "created_at")
     list_display_links = ("row",)
     list_filter = ("is_current", "layout", "release")
     search_fields = ("digest", "release__repo_id", "tags__name")
@@ -151,11 +152,14 @@ class RevisionAdmin(Desk):
             }
             for action in self.possible(obj)
         ]
+        artifacts = list(obj.artifacts.defer("chunk_digests"))
+        paths = [artifact.path for artifact in artifacts]
         return {
             "title": str(obj),
             "revision": obj,
             "standing": self.standing(obj),
-            "artifacts": obj.artifacts.defer("chunk_digests"),
+            "artifacts": artifacts,
+            "layouts": [Revision.Layout(one).label for one in sorted(layouts_of(paths))],
             "holders": selectors.holders_of(obj).count(),
             "acts": acts,
             "events": words.latest(history(obj.release)),

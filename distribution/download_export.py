@@ -1,19 +1,16 @@
-"""Downloads as a file: JSONL or CSV, streamed in pages, so that its size does not matter."""
+"""Downloads as a file: JSONL or CSV."""
 
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 from distribution import reports
 from distribution.models import Download
-from portal.refusals import Code, Refusal
+from portal import exports
 
 PAGE = 1000  # rows of one query
 COLUMNS = {
@@ -42,67 +39,30 @@ HEAD = [*COLUMNS, "country"]
 Row = dict[str, Any]
 
 
-def _jsonl(rows: Iterable[Row]) -> bytes:
-    lines = (json.dumps({name: _plain(row[name]) for name in HEAD}) for row in rows)
-    return "".join(f"{line}\n" for line in lines).encode()
+def export(rows: "QuerySet[Download]", kind: str, name: str) -> StreamingHttpResponse:
+    """`rows` oldest first, as `kind`. Raises the Refusal NOT_FOUND for another kind."""
+    countries: dict[str, str] = {}
 
+    def page(after: int) -> tuple[list[Row], int | None]:
+        found = rows.order_by("id").filter(id__gt=after).values_list(*COLUMNS.values())[:PAGE]
+        made = [dict(zip(COLUMNS, map(_plain, row), strict=True)) for row in found]
+        for row in made:
+            if (network := row["network"]) not in countries:
+                countries[network] = reports.country_of(network)
+            row["country"] = countries[network]
+        return made, made[-1]["id"] if len(made) == PAGE else None
 
-def _csv(rows: Iterable[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    for row in rows:
-        writer.writerow([_cell(_plain(row[name])) for name in HEAD])
-    return text.getvalue().encode()
+    name = f"downloads-{name}-{timezone.now():%Y%m%d-%H%M}"
+    return exports.export(name, kind, head=HEAD, page=page, line=_line, cells=_cells)
 
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _cell(value: Any) -> Any:
-    """A program's name comes from outside: a spreadsheet must not take it for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+def _line(row: Row) -> bytes:
+    return json.dumps({name: row[name] for name in HEAD}).encode()
 
 
-KINDS: dict[str, tuple[str, bytes, Callable[[Iterable[Row]], bytes]]] = {
-    "jsonl": ("application/x-ndjson", b"", _jsonl),
-    "csv": ("text/csv; charset=utf-8", ",".join(HEAD).encode() + b"\r\n", _csv),
-}
-
-
-def export(rows: "QuerySet[Download]", kind: str, name: str) -> StreamingHttpResponse:
-    """`rows` oldest first, as `kind`. Raises the Refusal NOT_FOUND for another kind."""
-    if kind not in KINDS:
-        raise Refusal(
-            Code.NOT_FOUND, f"There is no export as {kind}.", "Choose jsonl or csv.", url="/"
-        )
-    content_type, head, write = KINDS[kind]
-    response = StreamingHttpResponse(_stream(rows, head, write), content_type=content_type)
-    file_name = f"downloads-{name}-{timezone.now():%Y%m%d-%H%M}.{kind}"
-    response["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    response["Cache-Control"] = "no-store"
-    return response
-
-
-async def _stream(
-    rows: "QuerySet[Download]", head: bytes, write: Callable[[Iterable[Row]], bytes]
-) -> AsyncIterator[bytes]:
-    countries: dict[str, str] = {}
-
-    def page(after: int) -> list[Row]:
-        # By id, not by offset, and with no cursor held open: rows may come meanwhile.
-        found = rows.order_by("id").filter(id__gt=after).values_list(*COLUMNS.values())[:PAGE]
-        made = [dict(zip(COLUMNS, row, strict=True)) for row in found]
-        for row in made:
-            if (network := row["network"]) not in countries:
-                countries[network] = reports.country_of(network)
-            row["country"] = countries[network]
-        return made
-
-    yield head
-    after = 0
-    while found := await sync_to_async(page)(after):
-        yield write(found)
-        after = found[-1]["id"]
+def _cells(row: Row) -> Iterable[Any]:
+    return [row[name] for name in HEAD]

@@ -205,6 +205,8 @@ class Download(models.Model):
             return f"denied: {self.code}"
         if self.outcome != self.Outcome.SERVED:
             return self.get_outcome_display()
+        if self.method == "HEAD":
+            return "asked about"
         if self.bytes_sent is None:
             return (
                 "running" if self.busy_until and self.busy_until > timezone.now() else "not known"

@@ -27,6 +27,12 @@ SPLITS = {
 Header = dict[str, Tensor]
 
 
+def layouts_of(paths: Iterable[str]) -> set[str]:
+    """The layouts that have weights among these files."""
+    ends = {".pth": "original", ".safetensors": "safetensors"}
+    return {layout for path in paths for end, layout in ends.items() if path.endswith(end)}
+
+
 def validate(folder: Path, files: list[str], *, model_parallel: int) -> Revision.Layout:
     """Which layout the folder has, once everything in it was found whole. Raises PublishError.
 

@@ -8,6 +8,7 @@ import base64
 from collections.abc import Container, Iterable
 
 from distribution import signing
+from distribution.checkpoints.layouts import layouts_of
 from distribution.hashing import CHUNK_SIZE
 from distribution.links import Link
 from distribution.manifest import Entry, document
@@ -56,12 +57,6 @@ def manifest(revision: Revision, entries: Iterable[Entry]) -> str:
 def links(issued: Iterable[Link]) -> str:
     """Lines `link URL`, in the order in which they were asked for."""
     return _text(f"link {link.url}" for link in issued)
-
-
-def layouts_of(paths: Iterable[str]) -> set[str]:
-    """The layouts that have weights among these files."""
-    ends = {".pth": "original", ".safetensors": "safetensors"}
-    return {layout for path in paths for end, layout in ends.items() if path.endswith(end)}
 
 
 def layout_of(path: str, there: Container[str]) -> str:

@@ -27,9 +27,9 @@ from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb
 from portal.catalog.models import LicenceVersion, Release
 from tests.conformance.conftest import REPO, Hub
-from tests.conformance.cutting import cut_line
 from tests.conformance.hub_release import BIG
 from tests.distribution.asking import finished
+from tests.distribution.cutting import Cut, Exchange, line_to
 from tests.distribution.weights import original
 
 MIB = 1024 * 1024
@@ -122,45 +122,54 @@ def test_tensors_are_read_without_the_file(hub: Hub) -> None:
     }
 
 
+def each(*lengths: int) -> Callable[[Exchange], Cut | None]:
+    """Cut one answer after another that is longer than the next of these."""
+    left = list(lengths)
+
+    def cut(exchange: Exchange) -> Cut | None:
+        is_longer = exchange.method == "GET" and left and exchange.length > left[0]
+        return Cut(left.pop(0)) if is_longer else None
+
+    return cut
+
+
+def asked_from(exchange: Exchange) -> str:
+    lines = exchange.head.lower().split("\r\n")
+    return next((line[7:] for line in lines if line.startswith("range: ")), "")
+
+
 def test_a_cut_line_goes_on_where_it_stopped(hub: Hub) -> None:
-    with cut_line(hub.url, 12 * MIB) as line:
+    with line_to(hub.url) as line:
+        line.cut = each(12 * MIB)
         got = hub.file(BIG, hub.alices, endpoint=line.url)
     assert sha256(got) == sha256(hub.folder / BIG)
-    assert line.ranges() == ["", f"bytes={10 * MIB}-"]
+    asked = [asked_from(one) for one in line.downloads() if one.method == "GET"]
+    assert asked == ["", f"bytes={10 * MIB}-"]
     rows = Download.objects.filter(method="GET").order_by("pk")
     assert [row.first_byte for row in rows] == [0, 10 * MIB]
 
 
 def test_many_cuts_bring_the_file_whole(hub: Hub) -> None:
-    with cut_line(hub.url, 11 * MIB, 4 * MIB, 11 * MIB, 1 * MIB) as line:
+    with line_to(hub.url) as line:
+        line.cut = each(11 * MIB, 4 * MIB, 11 * MIB, 1 * MIB)
         got = hub.file(BIG, hub.alices, endpoint=line.url)
     assert sha256(got) == sha256(hub.folder / BIG)
-    assert line.cuts == []
+    assert sum(one.was_cut for one in line.exchanges) == 4
 
 
 def test_a_revocation_during_a_cut_ends_the_download(hub: Hub, manager: Account) -> None:
     """The resumed request comes back to our door, which asks the grant again."""
     token = hub.alices
-    with cut_line(hub.url, 12 * MIB) as line:
-        ordinary = line.requests.append
 
-        def noted(head: bytes) -> None:
-            if b"range: bytes=" in head.lower():
-                revoke(hub.grant.pk, actor=manager, reason="The weights were passed on.")
-            ordinary(head)
+    def revoke_before_a_resume(exchange: Exchange) -> None:
+        if asked_from(exchange):
+            revoke(hub.grant.pk, actor=manager, reason="The weights were passed on.")
 
-        line.requests = _Told(noted)
+    with line_to(hub.url) as line:
+        line.cut, line.answer = each(12 * MIB), revoke_before_a_resume
         with pytest.raises(GatedRepoError, match=r"The weights were passed on."):
             hub.file(BIG, token, endpoint=line.url)
     assert denials() == ["revoked"]
-
-
-class _Told(list):
-    """A list that tells of what is put into it."""
-
-    def __init__(self, tell: Callable[[bytes], None]) -> None:
-        super().__init__()
-        self.append = tell  # type: ignore[method-assign]
 
 
 def test_from_a_bucket_the_bytes_come_without_our_token(hub_on_s3: Hub) -> None:

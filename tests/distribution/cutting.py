@@ -35,7 +35,8 @@ class Exchange:
 
     @property
     def is_download(self) -> bool:
-        return self.target.startswith("/download/")
+        """The bytes of a file, by a link or at the hub's door."""
+        return self.target.startswith("/download/") or "/resolve/" in self.target
 
     @property
     def name(self) -> str:

@@ -87,6 +87,7 @@ def test_head_says_the_true_length_and_sends_nothing(
     assert answer.headers["ETag"] == f'"{shard.sha256}"'
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert (last_row().method, last_row().bytes_sent) == ("HEAD", 0)
+    assert last_row().came_of_it == "asked about"
     assert not Event.objects.filter(verb=Verb.DOWNLOAD_STARTED).exists()
 
 

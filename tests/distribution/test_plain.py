@@ -11,9 +11,10 @@ from pytest_django import Settings
 
 from access_requests.models import Grant, Tier
 from distribution import selectors
+from distribution.checkpoints.layouts import layouts_of
 from distribution.models import Revision
 from distribution.script import keys
-from distribution.script.plain import layout_of, layouts_of
+from distribution.script.plain import layout_of
 from distribution.services import withdraw
 from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb

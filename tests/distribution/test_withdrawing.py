@@ -230,6 +230,8 @@ def test_the_buttons(grant: Grant, revision: Revision, folder: Path, manager: Ac
     assert "Make it the current one" in page(revision)
     assert "Make it the current one" not in page(new)
     assert "v2" in page(new)
+    assert "original LLaMA layout" in page(new)
+    assert "safetensors (config.json" not in page(new)
     assert press(revision, "make_current", note="Back.") == 302
     assert selectors.current_revision(Release.objects.get()) == revision
     assert press(new, "take_down") == 422, "a reason is needed"

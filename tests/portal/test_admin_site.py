@@ -68,3 +68,12 @@ def test_the_page_of_an_app_lists_its_models_to_those_who_may_open_them(
 ) -> None:
     assert RELEASES in signed_in(manager).get("/admin/catalog/").content.decode()
     assert signed_in(mallory).get("/admin/catalog/").status_code != 200
+
+
+def test_an_empty_list_offers_nothing_that_its_reader_may_not_do(db: None) -> None:
+    client = signed_in(person("mona", Role.MANAGER))
+    empty = client.get("/admin/distribution/alarm/").content.decode()
+    assert "There is no alarm to show." in empty
+    assert "Create a new item" not in empty
+    fits = client.get("/admin/distribution/alarm/?kind__exact=burst").content.decode()
+    assert "No alarm fits this search and these filters." in fits
