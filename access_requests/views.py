@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from access_requests import selectors, services, words
 from access_requests.carrying import carry
 from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
+from access_requests.keeping_forms import show
 from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, QUEUE_STATES, Action, Role, actions_for
 from portal.accounts.models import Affiliation
@@ -281,15 +282,10 @@ def _submit(request: HttpRequest, found: Application, form: LicenceForm) -> Http
         if refusal.code == Code.WRONG_STATE:  # a second click
             messages.info(request, refusal.detail)
             return redirect(found)
-        _show(form, refusal)
+        show(form, refusal)
         return None
     messages.success(request, "Submitted. A receipt is on its way to you by mail.")
     return redirect(found)
-
-
-def _show(form: LicenceForm, refusal: Refusal) -> None:
-    typed = "typed_name" in refusal.fields
-    form.add_error("typed_name" if typed else None, f"{refusal.detail} {refusal.way_out}")
 
 
 def _licence_context(family: Family, form: LicenceForm) -> dict[str, Any]:
@@ -386,29 +382,3 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     )
     messages.success(request, told)
     return redirect(found)
-
-
-@login_required
-def accept(request: HttpRequest, pk: int) -> HttpResponse:
-    """Accept a new licence version, so that a grant opens again."""
-    account = person(request)
-    grant = selectors.visible_grant(account, pk)
-    if grant.account_id != account.pk:
-        raise Http404("another person's grant")
-    form = LicenceForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.accept_licence(grant.pk, actor=account, **form.cleaned_data)
-        except Refusal as refusal:
-            if refusal.code not in (Code.INVALID, Code.LICENCE_CHANGED):
-                raise
-            _show(form, refusal)
-        else:
-            messages.success(request, "Accepted. Your grant is open under the new version.")
-            return redirect(grant.release)
-    context = {**_licence_context(grant.release.family, form), "grant": grant}
-    context["is_current"] = grant.acceptance.licence_version_id == context["version"].pk
-    context["accept_by"] = selectors.accept_by(grant)
-    return render(
-        request, "access_requests/accept.html", context, status=422 if form.errors else 200
-    )

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -163,58 +164,12 @@ def loads_in_transformers(folder: Path) -> None:
     The conversion is written out here on purpose: what a researcher would do, with nothing of ours.
     """
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
     params = json.loads((folder / "params.json").read_text())
-    parts = [
-        torch.load(path, weights_only=True) for path in sorted(folder.glob("consolidated.*.pth"))
-    ]
-    dims = {"wo": 1, "w2": 1, "tok_embeddings": 1}
-
-    def merged(name: str) -> torch.Tensor:
-        tensors = [part[name] for part in parts]
-        if tensors[0].dim() == 1:
-            return tensors[0]
-        return torch.cat(tensors, dim=next((dim for key, dim in dims.items() if key in name), 0))
-
-    def half_split(weight: torch.Tensor, heads: int) -> torch.Tensor:
-        """Rotary pairs (2i, 2i+1) of the original layout → (i, i + half) of transformers."""
-        rows = weight.shape[0] // heads
-        return weight.view(heads, rows // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
-
-    heads, kv_heads = params["n_heads"], params["n_kv_heads"]
-    state = {
-        "model.embed_tokens.weight": merged("tok_embeddings.weight"),
-        "model.norm.weight": merged("norm.weight"),
-    }
-    names = {
-        "attention.wv": "self_attn.v_proj",
-        "attention.wo": "self_attn.o_proj",
-        "feed_forward.w1": "mlp.gate_proj",
-        "feed_forward.w2": "mlp.down_proj",
-        "feed_forward.w3": "mlp.up_proj",
-        "attention_norm": "input_layernorm",
-        "ffn_norm": "post_attention_layernorm",
-    }
-    for layer in range(params["n_layers"]):
-        for ours, theirs in names.items():
-            state[f"model.layers.{layer}.{theirs}.weight"] = merged(f"layers.{layer}.{ours}.weight")
-        for ours, theirs, count in (("wq", "q_proj", heads), ("wk", "k_proj", kv_heads)):
-            weight = merged(f"layers.{layer}.attention.{ours}.weight")
-            state[f"model.layers.{layer}.self_attn.{theirs}.weight"] = half_split(weight, count)
-    config = LlamaConfig(
-        hidden_size=params["dim"],
-        intermediate_size=state["model.layers.0.mlp.gate_proj.weight"].shape[0],
-        num_hidden_layers=params["n_layers"],
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        vocab_size=params["vocab_size"],
-        rms_norm_eps=params["norm_eps"],
-        tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": params["rope_theta"]},
-        max_position_embeddings=2048,
-    )
-    model = LlamaForCausalLM(config).to(torch.float32)
+    shards = sorted(folder.glob("consolidated.*.pth"))
+    state = as_transformers([torch.load(path, weights_only=True) for path in shards], params)
+    model = LlamaForCausalLM(config_of(params, state)).to(torch.float32)
     missing, unexpected = model.load_state_dict(
         {k: v.float() for k, v in state.items()}, strict=False
     )
@@ -224,6 +179,67 @@ def loads_in_transformers(folder: Path) -> None:
     ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
     answer = model.generate(ids, max_new_tokens=3, do_sample=False)
     assert tokenizer.decode(answer[0][ids.shape[1] :]).startswith(" Paris")
+
+
+def as_transformers(parts: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of all shards, merged, under the names that transformers knows."""
+    heads = {"wq": ("q_proj", params["n_heads"]), "wk": ("k_proj", params["n_kv_heads"])}
+    state = {
+        "model.embed_tokens.weight": merged(parts, "tok_embeddings.weight"),
+        "model.norm.weight": merged(parts, "norm.weight"),
+    }
+    for layer in range(params["n_layers"]):
+        for ours, theirs in NAMES.items():
+            name = f"model.layers.{layer}.{theirs}.weight"
+            state[name] = merged(parts, f"layers.{layer}.{ours}.weight")
+        for ours, (theirs, count) in heads.items():
+            weight = merged(parts, f"layers.{layer}.attention.{ours}.weight")
+            state[f"model.layers.{layer}.self_attn.{theirs}.weight"] = half_split(weight, count)
+    return state
+
+
+NAMES = {
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+
+
+def merged(parts: list[dict[str, Any]], name: str) -> Any:
+    import torch
+
+    tensors = [part[name] for part in parts]
+    if tensors[0].dim() == 1:
+        return tensors[0]
+    by_columns = any(key in name for key in ("wo", "w2", "tok_embeddings"))
+    return torch.cat(tensors, dim=1 if by_columns else 0)
+
+
+def half_split(weight: Any, heads: int) -> Any:
+    """Rotary pairs (2i, 2i+1) of the original layout → (i, i + half) of transformers."""
+    rows = weight.shape[0] // heads
+    return weight.view(heads, rows // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
+
+
+def config_of(params: dict[str, Any], state: dict[str, Any]) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        hidden_size=params["dim"],
+        intermediate_size=state["model.layers.0.mlp.gate_proj.weight"].shape[0],
+        num_hidden_layers=params["n_layers"],
+        num_attention_heads=params["n_heads"],
+        num_key_value_heads=params["n_kv_heads"],
+        vocab_size=params["vocab_size"],
+        rms_norm_eps=params["norm_eps"],
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": params["rope_theta"]},
+        max_position_embeddings=2048,
+    )
 
 
 def prompt(noor: Program) -> None:
