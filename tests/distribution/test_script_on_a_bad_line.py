@@ -20,6 +20,7 @@ from portal.accounts.models import Account
 from tests.distribution.cutting import Cut, Exchange, Line, plain
 from tests.distribution.random_cuts import RandomCuts, release_of
 from tests.distribution.scripting import Script, refused, script_of
+from tests.waiting import until
 
 PORTAL = b"<html><body>Sign in to the wireless network</body></html>"
 
@@ -165,6 +166,7 @@ def test_the_first_refusal_stops_all_and_is_said_once(script: Script, line: Line
 
     def revoke(one: Exchange, block: bytes) -> bytes:
         if one.name == "big.txt" and one.sent > 500_000:
+            until(lambda: "params.json" in script.got())  # so that it is big.txt that is refused
             now = timezone.now()
             Grant.objects.update(
                 status=Grant.Status.REVOKED, status_reason="Shared outside.", status_changed_at=now

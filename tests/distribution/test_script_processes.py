@@ -4,8 +4,7 @@ import os
 import resource
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +12,7 @@ import pytest
 
 from tests.distribution.cutting import Exchange, Line
 from tests.distribution.scripting import Script, refused
-
-
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 @contextmanager
@@ -35,6 +28,8 @@ def running(script: Script, line: Line) -> Iterator[subprocess.Popen[str]]:
     process = script.start()
     try:
         until(lambda: any(one.sent > 400_000 for one in line.downloads()))
+        part = script.release / "big.txt.part"
+        until(lambda: part.is_file() and part.stat().st_size)  # sent is not yet written
         yield process
     finally:
         script.hold = False

@@ -5,7 +5,6 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -96,15 +95,6 @@ def prompt(alice: Account, tiny: Release, grant: Grant) -> Prompt:
         return services.create_run(**values)
 
     return create
-
-
-def until(look: Callable[[], Any], seconds: float = 120.0) -> Any:
-    """What `look` finds as soon as it finds something."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 @contextmanager

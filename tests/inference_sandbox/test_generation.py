@@ -20,8 +20,9 @@ from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
-from tests.inference_sandbox.conftest import TINY, Prompt, until
+from tests.inference_sandbox.conftest import TINY, Prompt
 from tests.inference_sandbox.engine.releases import random_weights
+from tests.waiting import until
 
 # The watching thread looks at committed rows.
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,8 +14,9 @@ from inference_sandbox import generation, selectors, services, stream
 from inference_sandbox.models import Run
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Release
-from tests.inference_sandbox.conftest import Prompt, celery_worker, until
+from tests.inference_sandbox.conftest import Prompt, celery_worker
 from tests.inference_sandbox.reading import Heard, hear
+from tests.waiting import until
 
 LONG = 500  # tokens: a few seconds of work
 
