@@ -123,6 +123,7 @@ def elsewhere(*arguments) -> tuple[float, list[float]]:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=run, args=(there, *arguments))
     process.start()
+    there.close()  # so that its death ends the waiting
     result = here.recv()
     process.join()
     return result

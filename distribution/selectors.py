@@ -11,7 +11,7 @@ from distribution.manifest import Entry, document
 from distribution.models import Artifact, Download, Revision
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from portal.prepared import Prepared
+from portal.prepared import Asked, Prepared
 from portal.refusals import Code, Refusal
 
 MAIN = "main"  # the one branch: whatever revision is current
@@ -140,9 +140,9 @@ _ARTIFACT = Prepared(
 )
 
 
-def artifact_behind(pk: int) -> Artifact | None:
-    """The file that a genuine token names."""
-    return _ARTIFACT.first(pk)
+def asks_for_artifact(pk: int) -> Asked[list[Artifact]]:
+    """The file that a genuine token names, if it is there."""
+    return _ARTIFACT.of(pk)
 
 
 def files_url(release: Release) -> str:

@@ -25,6 +25,7 @@ from distribution.stores import get_store
 from distribution.streaming import FileStream
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.middleware import straight
 from portal.problems import request_id
 from portal.refusals import Refusal
 
@@ -71,18 +72,20 @@ def manifest_key(request: HttpRequest) -> HttpResponse:
     return HttpResponse(signing.public_key_file(), content_type="text/plain; charset=utf-8")
 
 
+@straight
 @require_safe
 async def download(request: HttpRequest, token: str, filename: str) -> HttpResponseBase:
     """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
     grant.
     """
-    opened = await sync_to_async(services.open_link)(token, filename, ask_of(request))
-    response = await _hand_over(request, opened)
+    opened, address = await sync_to_async(_open)(token, filename, ask_of(request))
+    response = HttpResponseRedirect(address) if address else _hand_over(request, opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
     response["Cache-Control"] = "private, no-store"
     return response
 
 
+@straight
 @require_safe
 async def pasted_download(request: HttpRequest, rest: str) -> HttpResponseBase:
     """A link that was damaged on the way to the address line; it opens, or says what is wrong."""
@@ -103,32 +106,38 @@ def ask_of(request: HttpRequest) -> Ask:
     )
 
 
-async def _hand_over(request: HttpRequest, opened: Opened) -> HttpResponseBase:
+def _open(token: str, filename: str, ask: Ask) -> tuple[Opened, str]:
+    """The opened link, and where in the store its bytes are to be had ("": they are handed over here).
+
+    In one turn to a thread, which costs as much as a query.
+    """
+    opened, store = services.open_link(token, filename, ask), get_store()
+    key = opened.artifact.store_key
+    if opened.has_it or ask.method == "HEAD" or store.local_path(key) is not None:
+        return opened, ""
+    name = Path(opened.artifact.path).name
+    asked = ask.range if opened.span else ""
+    url = store.presigned_url(key, filename=name, seconds=STORE_SECONDS, asked=asked)
+    assert url is not None, "a store has the file here, or an address for it"
+    return opened, url
+
+
+def _hand_over(request: HttpRequest, opened: Opened) -> HttpResponseBase:
     if opened.has_it:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED)
     if request.method == "HEAD":
         return _described(HttpResponse(), opened)
-    artifact, store = opened.artifact, get_store()
-    path = store.local_path(artifact.store_key)
-    if path is None:
-        name = Path(artifact.path).name
-        url = await sync_to_async(store.presigned_url)(
-            artifact.store_key,
-            filename=name,
-            seconds=STORE_SECONDS,
-            asked=request.headers.get("Range", "") if opened.span else "",
-        )
-        assert url is not None, "a store has the file here, or an address for it"
-        return HttpResponseRedirect(url)
     if settings.SENDFILE_LOCATION:
         response = _described(HttpResponse(), opened)
         del response[
             "Content-Length"
         ]  # the proxy reads the file, does the range, and knows the length
         response["X-Accel-Redirect"] = (
-            f"{settings.SENDFILE_LOCATION.rstrip('/')}/{artifact.store_key}"
+            f"{settings.SENDFILE_LOCATION.rstrip('/')}/{opened.artifact.store_key}"
         )
         return response
+    path = get_store().local_path(opened.artifact.store_key)
+    assert path is not None
     return _streamed(request, path, opened)
 
 

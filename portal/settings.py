@@ -99,8 +99,9 @@ if DEMO:
 
 MIDDLEWARE = [
     "portal.middleware.request_id",
+    "portal.middleware.straight_through",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "portal.middleware.admin_csp",
     "django.contrib.sessions.middleware.SessionMiddleware",

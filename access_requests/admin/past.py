@@ -64,7 +64,7 @@ def _answer(request: HttpRequest, form: PastForm) -> dict[str, Any]:
         "more": more,
         "query": query.urlencode(),
         "given": given,
-        "odd": past.without_beginning(grants, given["at"]),
+        "odd": past.without_beginning(grants, given["at"], only_open=given["only_open"]),
     }
 
 

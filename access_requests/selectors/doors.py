@@ -17,7 +17,7 @@ from access_requests.selectors.second_looks import seen_by
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Licence, LicenceVersion, Release
-from portal.prepared import Prepared
+from portal.prepared import Asked, Prepared
 from portal.refusals import Code, Refusal
 
 _RANK = {Tier.TRY: 0, Tier.WEIGHTS: 1}
@@ -75,21 +75,31 @@ def _versions(licences: "QuerySet[LicenceVersion]") -> "QuerySet[LicenceVersion]
 
 
 _GRANT = Prepared(lambda pk: _behind(Grant.objects.filter(pk=pk)), 0)
-_VERSIONS = Prepared(lambda pk: _versions(LicenceVersion.objects.filter(licence=pk)), 0)
+_VERSIONS = Prepared(
+    lambda grant: _versions(
+        LicenceVersion.objects.filter(licence__families__releases__grants=grant)
+    ),
+    0,
+)
 
 
-def grant_behind(pk: int) -> Grant | None:
-    """A grant that our own signature names, for `check_grant`. Two queries, written once a process: it is asked at
-    every opening of a link.
+def asks_for_grant(pk: int) -> tuple[Asked[list[Grant]], Asked[list[LicenceVersion]]]:
+    """What `grant_from` makes a grant of that our own signature names. Two queries, written once a process: they
+    are asked at every opening of a link.
     """
-    if (grant := _GRANT.first(pk)) is None:
+    return _GRANT.of(pk), _VERSIONS.of(pk)
+
+
+def grant_from(grants: list[Grant], versions: list[LicenceVersion]) -> Grant | None:
+    """The grant with its licence's versions, as `check_grant` looks at it; None where there is no such grant."""
+    if not grants:
         return None
-    licence = grant.release.family.licence
+    licence = grants[0].release.family.licence
     known: dict[str, Any] = getattr(licence, "_prefetched_objects_cache", {})
-    versions = LicenceVersion.objects.none()
-    versions._result_cache = _VERSIONS.rows(licence.pk)
-    licence._prefetched_objects_cache = known | {"versions": versions}  # type: ignore[attr-defined]
-    return grant
+    found = LicenceVersion.objects.none()
+    found._result_cache = versions
+    licence._prefetched_objects_cache = known | {"versions": found}  # type: ignore[attr-defined]
+    return grants[0]
 
 
 def grants_behind(pks: Iterable[int]) -> "QuerySet[Grant]":

@@ -89,8 +89,13 @@ def grants_then(
     return found
 
 
-def without_beginning(grants: "QuerySet[Grant]", at: datetime) -> int:
-    """How many grants have no event of their issue: rows that no act of this site has made."""
+def without_beginning(grants: "QuerySet[Grant]", at: datetime, *, only_open: bool = False) -> int:
+    """How many grants have no event of their issue: rows that no act of this site has made.
+
+    only_open: of those that may have been open, so far as the rows tell.
+    """
+    if only_open:
+        grants = maybe_open(grants, at)
     issued = Event.objects.filter(
         subject_type="access_requests.grant", subject_id=OuterRef("key"), verb=V.GRANT_ISSUED
     )

@@ -22,7 +22,7 @@ from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Release
-from portal.prepared import Prepared, update
+from portal.prepared import Asked, Prepared, ask, update, updating
 from portal.refusals import Code, Refusal
 
 # A transfer that we send says every 20 s that it goes on, and holds a place that long after it died.
@@ -75,7 +75,10 @@ class Limits:
 
 def limits_of(grant: Grant) -> Limits:
     """What the grant may use: its own quota, the release's where it says nothing, then the site's."""
-    found = _QUOTAS.rows(grant.pk, grant.release_id)
+    return _limits_from(_QUOTAS.rows(grant.pk, grant.release_id))
+
+
+def _limits_from(found: list[Quota]) -> Limits:
     sets = [quota.values() for quota in sorted(found, key=lambda quota: quota.grant_id is None)]
     sets.append({"bytes_per_day": None, "copies": None, "transfers": settings.DOWNLOAD_TRANSFERS})
 
@@ -124,8 +127,9 @@ def _check_fits(bytes_per_day: int | None, release_id: int) -> None:
         raise Refusal(Code.INVALID, text, "Allow at least that.", fields={"bytes_per_day": [text]})
 
 
-def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
-    """Take the bytes that the row asks for from what its grant may use, inside the caller's transaction.
+def charge(row: Download, artifact: Artifact, *, counted: bool) -> list[Asked[None]]:
+    """Take the bytes that the row asks for from what its grant may use, inside the caller's transaction. What is
+    to be written of it comes back, so that the caller sends it together with the row.
 
     counted: we send them ourselves; `settle` gives back what was not sent. Raises the Refusal QUOTA_EXHAUSTED
     or USED_UP.
@@ -133,10 +137,8 @@ def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
     assert row.grant is not None
     assert row.first_byte is not None
     now = timezone.now()
-    limits = limits_of(row.grant)
-    day = _locked_day(row.grant, now.date())
-    use = _locked_use(row.grant, artifact)
-    _check_places(row.grant, limits, now)
+    limits, day, use, running = _locked(row.grant, artifact, now)
+    _check_places(running, limits, now)
     if row.terms_id:
         _use_link(row, artifact, counted=counted)
     if use.begins_another(row.first_byte, artifact.size):
@@ -146,11 +148,31 @@ def charge(row: Download, artifact: Artifact, *, counted: bool) -> None:
     _check_bytes(day, coverage.total(fresh), limits, now)
     row.fresh, row.bytes_counted = fresh, coverage.total(fresh)
     use.note_whole(artifact.size)
-    update(use, *use.CHANGING)
-    if row.bytes_counted:
-        day.counted += row.bytes_counted
-        update(day, "counted")
     row.busy_until = now + (LEASE if counted else _time_of(row.bytes_asked))
+    if not row.bytes_counted:
+        return [updating(use, *use.CHANGING)]
+    day.counted += row.bytes_counted
+    return [updating(use, *use.CHANGING), updating(day, "counted")]
+
+
+def _locked(
+    grant: Grant, artifact: Artifact, now: datetime
+) -> tuple[Limits, DayUse, FileUse, list[Download]]:
+    """All that an opening has to know, and the transfers that run; the day is locked before anything is counted."""
+    questions: list[Asked[Any]] = [
+        _QUOTAS.of(grant.pk, grant.release_id),
+        _DAY.of(grant.pk, now.date()),
+        _USE.of(grant.pk, artifact.pk),
+        _RUNNING.of(grant.pk, now),
+    ]
+    quotas, days, uses, running = ask(*questions)
+    if not (days and uses):  # the first opening of the day, or of the file
+        DayUse.objects.bulk_create([DayUse(grant=grant, day=now.date())], ignore_conflicts=True)
+        FileUse.objects.bulk_create(
+            [FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True
+        )
+        quotas, days, uses, running = ask(*questions)
+    return _limits_from(quotas), days[0], uses[0], running
 
 
 @transaction.atomic
@@ -162,8 +184,9 @@ def settle(row: Download, sent: int) -> None:
     place = (row.fresh, row.first_byte, row.bytes_asked, sent)
     row.bytes_sent, row.finished_at, row.busy_until = sent, timezone.now(), None
     if sent < row.bytes_asked:
-        day = _locked_day(row.grant, row.started_at.date())
-        use = _locked_use(row.grant, row.artifact)
+        (day,), (use,) = ask(
+            _DAY.of(row.grant_id, row.started_at.date()), _USE.of(row.grant_id, row.artifact_id)
+        )
         lost = use.give_back(*place)
         use.note_whole(row.artifact.size)
         use.save()
@@ -181,20 +204,6 @@ def hold_places(rows: list[Download]) -> None:
     """These transfers go on."""
     running = Download.objects.filter(pk__in=[row.pk for row in rows], finished_at=None)
     running.update(busy_until=timezone.now() + LEASE)
-
-
-def _locked_day(grant: Grant, day: date) -> DayUse:
-    if found := _DAY.first(grant.pk, day):
-        return found
-    DayUse.objects.bulk_create([DayUse(grant=grant, day=day)], ignore_conflicts=True)
-    return DayUse.objects.select_for_update().get(grant=grant, day=day)
-
-
-def _locked_use(grant: Grant, artifact: Artifact) -> FileUse:
-    if found := _USE.first(grant.pk, artifact.pk):
-        return found
-    FileUse.objects.bulk_create([FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True)
-    return FileUse.objects.select_for_update().get(grant=grant, artifact=artifact)
 
 
 def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
@@ -215,10 +224,9 @@ def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
     terms.save()
 
 
-def _check_places(grant: Grant, limits: Limits, now: datetime) -> None:
+def _check_places(running: list[Download], limits: Limits, now: datetime) -> None:
     if limits.transfers is None:
         return
-    running = _RUNNING.rows(grant.pk, now)
     until = sorted(row.busy_until for row in running if row.busy_until)
     if len(until) < limits.transfers:
         return

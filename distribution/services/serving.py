@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from access_requests.models import Grant, Tier
-from access_requests.selectors import check_grant, grant_behind, grants_behind
+from access_requests.selectors import asks_for_grant, check_grant, grant_from, grants_behind
 from distribution import links, networks, ranges, selectors
 from distribution.models import Artifact, Download, LinkTerms
 from distribution.ranges import Span
@@ -20,7 +20,7 @@ from distribution.stores import get_store
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
-from portal.prepared import insert
+from portal.prepared import ask, inserting
 from portal.refusals import Code, Refusal
 
 log = logging.getLogger(__name__)
@@ -133,8 +133,10 @@ def refused_among(rows: list[Download]) -> dict[int, Refusal]:
 def _admit(token: str, filename: str, row: Download, ip: str) -> Artifact:
     """The artifact that this link opens now; puts what is known onto the row on the way."""
     claim = links.read(token)
-    grant = grant_behind(claim.grant_id)
-    artifact = selectors.artifact_behind(claim.artifact_id)
+    *granted, artifacts = ask(
+        *asks_for_grant(claim.grant_id), selectors.asks_for_artifact(claim.artifact_id)
+    )
+    grant, artifact = grant_from(*granted), next(iter(artifacts), None)
     if grant is None or artifact is None or artifact.revision.release_id != grant.release_id:
         raise links.not_ours()
     row.grant, row.artifact = grant, artifact
@@ -225,8 +227,8 @@ def _serve(opened: Opened, *, sends_bytes: bool) -> None:
     elif settings.SENDFILE_LOCATION:
         row.outcome = Download.Outcome.HANDED_OVER
     row.first_byte, row.bytes_asked = opened.start, opened.length
-    quotas.charge(row, artifact, counted=row.outcome == Download.Outcome.SERVED)
-    insert(row)
+    use = quotas.charge(row, artifact, counted=row.outcome == Download.Outcome.SERVED)
+    ask(*use, inserting(row))
     assert row.grant is not None
     record(
         Verb.DOWNLOAD_STARTED,

@@ -194,17 +194,23 @@ def test_the_moment_before_a_grant_began_knows_nothing_of_it(clock: Clock, grant
 
 
 def test_a_grant_that_no_event_issued_is_counted_and_not_guessed_at(
-    clock: Clock, grant: Grant
+    clock: Clock, grant: Grant, manager: Account
 ) -> None:
+    publishing._record(grant.release_id, "original", [], actor=manager)
+    clock.forward(days=1)
     Grant.objects.create(
         account=grant.account,
         release=grant.release,
         acceptance=grant.acceptance,
         starts_at=clock.time,
-        ends_at=clock.forward(days=9),
+        ends_at=clock.time + timedelta(days=9),
     )
     assert len(past.grants_then(Grant.objects.all(), clock.time)) == 1
     assert past.without_beginning(Grant.objects.all(), clock.time) == 1
+    assert past.without_beginning(Grant.objects.all(), clock.time, only_open=True) == 1
+    after = clock.forward(days=10)
+    assert past.without_beginning(Grant.objects.all(), after) == 1
+    assert past.without_beginning(Grant.objects.all(), after, only_open=True) == 0, "it had ended"
 
 
 def test_an_announced_release_opened_nothing_though_a_grant_stood(

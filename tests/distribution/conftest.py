@@ -1,22 +1,15 @@
 """A published release, a live site, and a real S3 server."""
 
-import json
 import os
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 import uvicorn
-from botocore.exceptions import BotoCoreError, ClientError
 from django.core.handlers.asgi import ASGIHandler
 from pytest_django import Settings
 
@@ -26,8 +19,10 @@ from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.sendfile import Protocol
 from tests.distribution.cutting import Line, line_to
+from tests.distribution.s3_server import BUCKET, S3, Weed
 from tests.distribution.scripting import Script, script_of
 from tests.distribution.weights import granted, original
+from tests.live import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +48,6 @@ def revision(release: Release, folder: Path) -> Revision:
 @pytest.fixture
 def shard(revision: Revision) -> Artifact:
     return revision.artifacts.get(path="consolidated.00.pth")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -103,13 +92,6 @@ def script(line: Line, release: Release, folder: Path, alice: Account, tmp_path:
 # ---- S3 ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class S3:
-    endpoint: str
-    access_key: str
-    secret_key: str
-
-
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """The server that WEIGHBRIDGE_TEST_S3 names (http://key:secret@host:port), or SeaweedFS, which
@@ -119,82 +101,23 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         place = urlsplit(given)
         host = f"{place.hostname}:{place.port}"
         server = S3(f"{place.scheme}://{host}", place.username or "", place.password or "")
-        _wait_for_s3(server)
+        server.wait()
         yield server
         return
-    base = tmp_path_factory.mktemp("weed")
-    server = S3(f"http://127.0.0.1:{free_port()}", "testaccess", "testsecret0123456789")
-    process = _start_weed(base, server)
+    weed = Weed(tmp_path_factory.mktemp("weed"))
+    process = weed.start()
     try:
-        _wait_for_s3(server, process)
-        yield server
+        weed.s3.wait(process)
+        yield weed.s3
     finally:
         process.kill()  # its data is thrown away with it
         process.wait()
 
 
-def _start_weed(base: Path, server: S3) -> subprocess.Popen[bytes]:
-    credentials = [{"accessKey": server.access_key, "secretKey": server.secret_key}]
-    actions = ["Admin", "Read", "List", "Tagging", "Write"]
-    identities = {"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}
-    (base / "s3.json").write_text(json.dumps(identities))
-    (base / "data").mkdir()
-    ports = {name: free_port() for name in ("master", "volume", "filer", "admin")}
-    return subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("weed")),
-            f"-logdir={base}",
-            "mini",
-            f"-dir={base / 'data'}",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
-            f"-s3.config={base / 's3.json'}",
-            f"-s3.port={urlsplit(server.endpoint).port}",
-            f"-s3.port.grpc={free_port()}",
-            "-s3.port.iceberg=0",
-            "-s3.port.lance=0",
-            "-admin.ui=false",
-            "-webdav=false",
-            "-master.telemetry=false",
-            *(f"-{name}.port={port}" for name, port in ports.items()),
-            *(f"-{name}.port.grpc={free_port()}" for name in ports),
-            f"-filer.localSocket={base / 'filer.sock'}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"GOMEMLIMIT": "150MiB", "GOGC": "50"},
-    )
-
-
-def _wait_for_s3(server: S3, process: subprocess.Popen[bytes] | None = None) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-    )
-    deadline = time.monotonic() + 60
-    while not _has_bucket(client):
-        assert process is None or process.poll() is None, "the S3 server ended at its start"
-        assert time.monotonic() < deadline, "the S3 server did not start"
-        time.sleep(0.2)
-
-
-def _has_bucket(client: Any) -> bool:
-    try:
-        client.create_bucket(Bucket="weighbridge-test")
-    except ClientError as error:
-        return "BucketAlready" in str(error)
-    except BotoCoreError:  # not up yet
-        return False
-    return True
-
-
 @pytest.fixture
 def s3(s3_server: S3, settings: Settings, request: pytest.FixtureRequest) -> S3:
     """The store is a bucket of the real server, below a prefix of this test's own."""
-    settings.STORE_URL = f"s3://weighbridge-test/{os.getpid()}/{abs(hash(request.node.nodeid))}"
+    settings.STORE_URL = f"s3://{BUCKET}/{os.getpid()}/{abs(hash(request.node.nodeid))}"
     settings.S3_ENDPOINT = settings.S3_PUBLIC_ENDPOINT = s3_server.endpoint
     settings.S3_ACCESS_KEY, settings.S3_SECRET_KEY = s3_server.access_key, s3_server.secret_key
     return s3_server

@@ -17,8 +17,8 @@ from distribution import hashing, selectors
 from distribution.models import Revision
 from distribution.stores import LocalStore, get_store, multipart
 from portal.catalog.models import Release
-from tests.distribution.conftest import S3
 from tests.distribution.published import nothing_is_published, stored
+from tests.distribution.s3_server import S3
 from tests.distribution.weights import original
 
 # A publication as it is typed, in a process of its own, slowed down so that there is time to kill it.

@@ -29,7 +29,7 @@ from distribution.stores import s3 as s3_module
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from tests.distribution.asking import ask
-from tests.distribution.conftest import S3
+from tests.distribution.s3_server import S3
 from tests.distribution.weights import granted
 
 CONTENT = b"weights " * 1000

@@ -1,6 +1,5 @@
 """A tiny random LLaMA, really published, and a grant for alice to prompt it."""
 
-import json
 import os
 import secrets
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -23,19 +21,12 @@ from inference_sandbox import services
 from inference_sandbox.models import Run
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
-from tests.inference_sandbox.engine.releases import PARAMS, random_weights, write_byte_tokenizer
-
-# Slow enough to be killed, cancelled and revoked in the middle of an answer.
-TINY: dict[str, Any] = {**PARAMS, "dim": 96, "n_layers": 10, "max_seq_len": 1024}
+from tests.inference_sandbox.engine.releases import TINY, write_tiny
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "params.json").write_text(json.dumps(TINY))
-    torch.save(random_weights(TINY), folder / "consolidated.00.pth")
-    write_byte_tokenizer(folder)
-    return folder
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
-from tests.inference_sandbox.conftest import TINY, Prompt
-from tests.inference_sandbox.engine.releases import random_weights
+from tests.inference_sandbox.conftest import Prompt
+from tests.inference_sandbox.engine.releases import TINY, random_weights
 from tests.waiting import until
 
 # The watching thread looks at committed rows.

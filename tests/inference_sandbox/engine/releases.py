@@ -26,6 +26,8 @@ PARAMS: dict[str, Any] = {
     "norm_eps": 1e-5,
     "max_seq_len": 64,
 }
+# Slow enough to be killed, cancelled and revoked in the middle of an answer.
+TINY: dict[str, Any] = {**PARAMS, "dim": 96, "n_layers": 10, "max_seq_len": 1024}
 ROW_PARALLEL = ("wo", "w2", "tok_embeddings")
 COLUMN_PARALLEL = ("wq", "wk", "wv", "w1", "w3", "output")
 TEMPLATE = (
@@ -70,6 +72,15 @@ def write_byte_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"bos_token": "<s>", "eos_token": "<|im_end|>", "add_bos_token": True}
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": TEMPLATE}))
+
+
+def write_tiny(folder: Path) -> Path:
+    """A whole model, TINY, of one shard."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.json").write_text(json.dumps(TINY))
+    torch.save(random_weights(TINY), folder / "consolidated.00.pth")
+    write_byte_tokenizer(folder)
+    return folder
 
 
 @torch.inference_mode()
