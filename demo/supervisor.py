@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from demo import joining
+
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("WEIGHBRIDGE_HOME", ROOT / "var")).resolve()
 RELEASE = "smollm2-135m"
@@ -81,6 +83,7 @@ class Site:
 
     def start(self) -> None:
         say(f"State lies in {HOME}")
+        joining.tell(HOME, self.env)
         if not os.environ.get("REDIS_URL"):
             self._start_redis()
         self._manage("migrate", "--verbosity", "0")
@@ -164,7 +167,6 @@ class Site:
             except subprocess.TimeoutExpired:
                 _signal_group(child, signal.SIGKILL)
                 child.wait()
-        (HOME / "redis_url").unlink(missing_ok=True)
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def _start_redis(self) -> None:
@@ -192,7 +194,6 @@ class Site:
             ],
         )
         self._wait(socket_path.exists, "redis", 10)
-        (HOME / "redis_url").write_text(self.env["REDIS_URL"])
 
     def _spawn(self, name: str, command: list[str], **extra_env: str) -> Child:
         (HOME / "log").mkdir(parents=True, exist_ok=True)
@@ -247,7 +248,7 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
 def _lock() -> IO[str]:
     """One demo per home; a second one is told so."""
     HOME.mkdir(parents=True, exist_ok=True)
-    file = (HOME / "lock").open("w")
+    file = (HOME / joining.LOCK).open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

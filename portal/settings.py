@@ -152,11 +152,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- Redis: broker, streams, cache ---------------------------------------------------------------
-# The embedded server of `script/demo` writes its address here, so that `script/manage` finds it too.
-_embedded = HOME / "redis_url"
-REDIS_URL = env.str(
-    "REDIS_URL", _embedded.read_text().strip() if _embedded.exists() else "redis://127.0.0.1:6379/0"
-)
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
 }

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from distribution.models import Revision
 from distribution.selectors import MAIN
+from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -23,7 +24,7 @@ def acting() -> Iterator[None]:
 
 def manager(email: str | None) -> Account | None:
     """The account of `--as EMAIL`; None where none was given: the operator. The service asks for
-    the role.
+    the role; that it wants a second factor is said here.
     """
     if email is None:
         return None
@@ -32,6 +33,10 @@ def manager(email: str | None) -> Account | None:
         raise CommandError(
             f"There is no account {email}. Give the e-mail address that its owner signs in with."
         )
+    try:
+        roles.check_second_factor(account)
+    except Refusal as refusal:
+        raise CommandError(f"{email}: {refusal.detail} {refusal.way_out}") from None
     return account
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from distribution.models import Revision
 from portal.accounts.models import Account
@@ -37,6 +38,18 @@ def test_the_command_fails_with_one_line(
         call_command("publish", folder, **({"repo": "meta/llama-7b"} | arguments))
     assert "\n" not in str(error.value)
     assert error.value.returncode == 1
+
+
+def test_a_manager_without_a_second_factor_is_told_so(
+    release: Release, folder: Path, manager: Account, settings: Settings
+) -> None:
+    settings.REQUIRE_MFA = True
+    with pytest.raises(
+        CommandError, match=r"second factor .* Set up an authenticator app"
+    ) as error:
+        call_command("publish", folder, repo="meta/llama-7b", email=manager.email)
+    assert manager.email in str(error.value)
+    assert not Revision.objects.exists()
 
 
 def test_the_command_withdraws_once(revision: Revision) -> None:
