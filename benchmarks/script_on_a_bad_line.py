@@ -26,11 +26,11 @@ import django
 django.setup()
 import uvicorn  # noqa: E402
 from django.conf import settings  # noqa: E402
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from portal.accounts.models import Account  # noqa: E402
 from portal.catalog.models import Family, Licence, LicenceVersion, Release  # noqa: E402
+from portal.handler import SiteHandler  # noqa: E402
 from tests.distribution.cutting import Line, line_to  # noqa: E402
 from tests.distribution.random_cuts import RandomCuts, release_of  # noqa: E402
 from tests.distribution.scripting import script_of  # noqa: E402
@@ -68,7 +68,7 @@ def serve() -> tuple[uvicorn.Server, threading.Thread]:
     port = free_port()
     settings.BASE_URL = f"http://127.0.0.1:{port}"
     settings.ALLOWED_HOSTS = ["*"]
-    config = uvicorn.Config(ASGIHandler(), port=port, lifespan="off", log_level="error")
+    config = uvicorn.Config(SiteHandler(), port=port, lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

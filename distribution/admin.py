@@ -53,10 +53,7 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         "person",
         "release",
         "artifact",
-        "method",
-        "outcome",
-        "code",
-        "asked",
+        "came_of_it",
         "sent",
         "network",
     )
@@ -84,13 +81,17 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         release = download.grant.release
         return format_html('<a href="{}">{}</a>', desk.url_of(release), release.repo_id)
 
-    @admin.display(ordering="bytes_asked")
-    def asked(self, download: Download) -> str:
-        return human(download.bytes_asked)
+    @admin.display(description="what came of it", ordering="outcome")
+    def came_of_it(self, download: Download) -> str:
+        said = download.get_outcome_display()
+        if download.code:
+            said += f": {download.code}"
+        return said if download.method == "GET" else f"{said} ({download.method})"
 
-    @admin.display(ordering="bytes_sent")
+    @admin.display(description="sent, of what was asked", ordering="bytes_sent")
     def sent(self, download: Download) -> str:
-        return "" if download.bytes_sent is None else human(download.bytes_sent)
+        sent = "not known" if download.bytes_sent is None else human(download.bytes_sent)
+        return f"{sent} of {human(download.bytes_asked)}" if download.bytes_asked else "-"
 
 
 class NoteForm(forms.Form):

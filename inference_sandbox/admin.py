@@ -22,8 +22,8 @@ FIELDS = (
 @admin.register(Run)
 class RunAdmin(ReadOnly, ModelAdmin):
     list_display = (
-        *("created_at", "account", "release", "status", "finish_reason"),
-        *("prompt_length", "output_length", "output_tokens", "tokens_per_second"),
+        *("created_at", "account", "release", "status"),
+        *("prompt_length", "output_length", "output_tokens"),
     )
     list_filter = ("status", "release")
     search_fields = ("=id", "=account__email")

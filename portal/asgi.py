@@ -2,11 +2,12 @@
 
 import os
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-
-from django.core.asgi import get_asgi_application
+import django
 
 from portal.garbage import settle
+from portal.handler import SiteHandler
 
-application = get_asgi_application()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup(set_prefix=False)
+application = SiteHandler()
 settle()

@@ -7,6 +7,7 @@ from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_auditor
@@ -15,6 +16,8 @@ from portal.audit.exporting import export
 from portal.audit.filters import SealedFilter, SealFilter, SubjectFilter, TimeFilter
 from portal.audit.models import Event, Seal
 from portal.pages import CappedPaginator
+
+SHORT = 90  # characters of an event's data in the list
 
 
 class ReadOnly:
@@ -36,7 +39,7 @@ class ForAuditors(ReadOnly, ModelAdmin):
 
 @admin.register(Event)
 class EventAdmin(ForAuditors):
-    list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "data", "seal")
+    list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "in_short", "seal")
     list_filter = (SealedFilter, TimeFilter, "verb", SubjectFilter, SealFilter)
     search_fields = ("=subject_id",)
     search_help_text = "The id of what it is about, or the e-mail address of who did it"
@@ -56,6 +59,12 @@ class EventAdmin(ForAuditors):
         self, request: HttpRequest, queryset: "QuerySet[Event]", search_term: str
     ) -> tuple["QuerySet[Event]", bool]:
         return selectors.about(queryset, search_term), False
+
+    @admin.display(description="Data")
+    def in_short(self, event: Event) -> str:
+        """Its page has the whole."""
+        said = ", ".join(f"{name}: {value}" for name, value in event.data.items())
+        return Truncator(said).chars(SHORT)
 
     @admin.display(description="Seal")
     def seal(self, event: Event) -> str:

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from django.core.handlers.asgi import ASGIHandler
 from pytest_django import Settings
 
 from distribution.models import Artifact, Revision
 from distribution.services import publish
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.handler import SiteHandler
 from portal.sendfile import Protocol
 from tests.distribution.cutting import Line, line_to
 from tests.distribution.s3_server import BUCKET, S3, Weed
@@ -58,7 +58,7 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     port = free_port()
     settings.BASE_URL = f"http://127.0.0.1:{port}"
     server = uvicorn.Server(
-        uvicorn.Config(ASGIHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
+        uvicorn.Config(SiteHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

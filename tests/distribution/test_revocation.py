@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.core.handlers.asgi import ASGIHandler
 from django.test import AsyncRequestFactory
 from pytest_django import Settings
 
@@ -21,6 +20,7 @@ from distribution.stores import get_store
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
+from portal.handler import SiteHandler
 from portal.sendfile import Protocol
 from tests.distribution.asking import ask, finished
 from tests.distribution.test_downloads import BIG, big  # noqa: F401 - a fixture
@@ -203,7 +203,7 @@ def test_over_tls_the_extension_is_not_offered() -> None:
     from uvicorn.server import ServerState
 
     async def offered() -> dict:
-        config = uvicorn.Config(ASGIHandler(), http=Protocol, lifespan="off")
+        config = uvicorn.Config(SiteHandler(), http=Protocol, lifespan="off")
         protocol = Protocol(config=config, server_state=ServerState(), app_state={})
         protocol._start_asgi_task(Cycle(), None)
         return Cycle.scope
