@@ -174,7 +174,7 @@ def main() -> None:
         finally:
             for part in (WEB, S3):
                 part.kill()
-            shutil.rmtree(HOME, ignore_errors=True)
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 if __name__ == "__main__":
