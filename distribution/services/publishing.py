@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from distribution import checkpoints, converting, folders, manifest, selectors
+from distribution.checkpoints import checklist
 from distribution.converting import SHARD_SIZE
 from distribution.errors import PublishError
 from distribution.hashing import Progress
@@ -77,6 +78,8 @@ def publish_folder(
         items += bringing.of_made(made, items, recipe)
         layout = Revision.Layout.ORIGINAL
     journal = _journal(folder, release)
+    stored = {item.path for item in items if journal.known(item.mark)}
+    checklist.check(folder, known=stored, progress=progress)
     scratch = settings.HOME / "publishing"
     digests = bringing.bring(items, get_store(), journal, scratch, progress)
     published = _record(
