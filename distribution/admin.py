@@ -89,8 +89,8 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         return human(download.bytes_asked)
 
     @admin.display(ordering="bytes_sent")
-    def sent(self, download: Download) -> str:
-        return "" if download.bytes_sent is None else human(download.bytes_sent)
+    def sent(self, download: Download) -> str | None:
+        return None if download.bytes_sent is None else human(download.bytes_sent)
 
 
 class NoteForm(forms.Form):
@@ -184,6 +184,8 @@ class NetworksForm(forms.Form):
 @admin.register(NetworkList)
 class NetworkListAdmin(ReadOnly, ModelAdmin):
     """One page: what is in use, and the form to load another."""
+
+    readonly_fields = ("loaded_at",)
 
     def get_urls(self) -> list[URLPattern]:
         load = path(
