@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
 
+from django.template.defaultfilters import filesizeformat
 from django_countries import countries
 
 from access_requests import patterns
@@ -178,7 +179,7 @@ def shown(question: Question, answer: Any) -> str:
         case "table" if isinstance(answer, list):
             return "\n".join(_row(question, row) for row in answer)
         case "attachment" if isinstance(answer, dict):
-            return f"{answer['name']} ({answer['size'] / 1000:,.0f} kB)"
+            return f"{answer['name']} ({filesizeformat(answer['size'])})"
     return str(answer)
 
 

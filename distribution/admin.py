@@ -186,6 +186,8 @@ class NetworksForm(forms.Form):
 class NetworkListAdmin(ReadOnly, ModelAdmin):
     """One page: what is in use, and the form to load another."""
 
+    readonly_fields = ("loaded_at",)
+
     def get_urls(self) -> list[URLPattern]:
         load = path(
             "load/",

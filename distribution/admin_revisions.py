@@ -106,8 +106,8 @@ class RevisionAdmin(Desk):
         return "current" if obj.is_current else "kept"
 
     @display(description="Tags")
-    def tagged(self, obj: Revision) -> str:
-        return ", ".join(tag.name for tag in obj.tags.all())
+    def tagged(self, obj: Revision) -> str | None:
+        return ", ".join(tag.name for tag in obj.tags.all()) or None
 
     def get_urls(self) -> list[URLPattern]:
         act = path(

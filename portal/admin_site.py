@@ -20,7 +20,7 @@ class Desk(UnfoldAdminSite):
         groups = settings.UNFOLD["SIDEBAR"]["navigation"]
         roles = {line["permission"] for group in groups for line in group["items"]}
         may = {role: import_string(role)(request) for role in roles}
-        return [
+        shown = [
             {
                 "title": group["title"],
                 "items": [
@@ -29,6 +29,11 @@ class Desk(UnfoldAdminSite):
             }
             for group in groups
         ]
+        # A page whose address goes on from another line's has a line of its own: the longest is where we are.
+        here = [line for group in shown for line in group["items"] if line["active"]]
+        for line in sorted(here, key=lambda line: len(line["link"]))[:-1]:
+            line["active"] = False
+        return shown
 
     def _line(self, request: HttpRequest, line: dict[str, Any]) -> dict[str, Any]:
         link = str(line["link"])

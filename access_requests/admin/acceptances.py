@@ -18,6 +18,7 @@ class LicenceAcceptanceAdmin(ModelAdmin):
     list_select_related = ("account", "licence_version__licence")
     search_fields = ("account__name", "account__email", "typed_name")
     date_hierarchy = "accepted_at"
+    readonly_fields = ("accepted_at",)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_reviewer(request.user)

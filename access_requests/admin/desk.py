@@ -108,6 +108,10 @@ class Desk(ModelAdmin):
         obj = self.found(request, str(pk))
         form = self.form_for(action, obj, request.POST)
         if not form.is_valid():
+            # The field may stand far below the top of the page, which is what is shown.
+            messages.error(
+                request, "Not done yet. Mend the marked fields; what you typed is still here."
+            )
             return self.page(request, obj, {action: form}, status=422)
         try:
             told = self.perform(action, obj, form, reviewer(request))

@@ -80,7 +80,9 @@ class FormAdmin(ModelAdmin):
     @display(description="Answered by")
     def answered_by(self, obj: Form) -> str:
         number = getattr(obj, "answers", 0)
-        return f"{number} applications (frozen)" if number else "nobody yet"
+        if not number:
+            return "nobody yet"
+        return f"{number} application{'' if number == 1 else 's'} (frozen)"
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

@@ -73,6 +73,8 @@ class LoadForm(forms.Form):
 class EvidenceListAdmin(ModelAdmin):
     """One page for all kinds; a loading is never changed or deleted."""
 
+    readonly_fields = ("loaded_at",)
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_manager(request.user)
 

@@ -292,7 +292,9 @@ def test_a_manager_revokes_suspends_and_reinstates(grant: Grant, manager: Accoun
 
 
 def test_a_reason_is_asked_for_before_a_grant_is_closed(grant: Grant, manager: Account) -> None:
-    assert signed_in(manager).post(act_of(grant, "revoke"), {"reason": ""}).status_code == 422
+    refused = signed_in(manager).post(act_of(grant, "revoke"), {"reason": ""})
+    assert refused.status_code == 422
+    assert "Not done yet." in refused.content.decode()
     grant.refresh_from_db()
     assert grant.status == Grant.Status.ACTIVE
 

@@ -44,9 +44,12 @@ def test_a_superuser_is_shown_everything(db: None) -> None:
     assert {GRANTS, RELEASES, EVENTS, STATE, FACTORS} <= lines(root, GRANTS)
 
 
-def test_the_line_of_the_open_page_alone_is_marked(manager: Account) -> None:
-    html = signed_in(manager).get(GRANTS).content.decode()
-    assert re.findall(r'<a href="(/admin/[^"]*)" class="[^"]* active"', html) == [GRANTS]
+@pytest.mark.parametrize(
+    "address", [GRANTS, f"{GRANTS}then/", "/admin/access_requests/application/fairness/"]
+)
+def test_the_line_of_the_open_page_alone_is_marked(manager: Account, address: str) -> None:
+    html = signed_in(manager).get(address).content.decode()
+    assert re.findall(r'<a href="(/admin/[^"]*)" class="[^"]* active"', html) == [address]
 
 
 def test_a_page_asks_once_for_each_role(manager: Account, monkeypatch: pytest.MonkeyPatch) -> None:
