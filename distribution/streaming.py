@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 
 from distribution.services import Opened, finish
 from distribution.watching import watched
 from portal.sendfile import EXTENSION, SendFile
+from portal.straight import in_a_turn
 
 CHUNK = 256 * 1024  # bytes read and sent at once; a few of them are in memory for each transfer
 
@@ -44,11 +44,11 @@ class FileStream(StreamingHttpResponse):
                     self._advance(len(chunk))
         except OSError:
             # Of the disk, or of a socket that was closed under us: then nobody closes the response.
-            await sync_to_async(self._finish)()
+            await in_a_turn(self._finish)
             raise
         finally:
             os.close(file)
-        await sync_to_async(self._finish)()
+        await in_a_turn(self._finish)
 
     def _advance(self, sent: int) -> None:
         self._sent += sent

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import (
@@ -25,9 +24,9 @@ from distribution.stores import get_store
 from distribution.streaming import FileStream
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from portal.middleware import straight
 from portal.problems import request_id
 from portal.refusals import Refusal
+from portal.straight import in_a_turn, straight
 
 R = TypeVar("R", bound=HttpResponseBase)
 
@@ -78,7 +77,7 @@ async def download(request: HttpRequest, token: str, filename: str) -> HttpRespo
     """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
     grant.
     """
-    opened, address = await sync_to_async(_open)(token, filename, ask_of(request))
+    opened, address = await in_a_turn(_open, token, filename, ask_of(request))
     response = HttpResponseRedirect(address) if address else _hand_over(request, opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
     response["Cache-Control"] = "private, no-store"

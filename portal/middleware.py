@@ -6,10 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.http import Http404, HttpRequest, HttpResponse
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.security import SecurityMiddleware
-from django.urls import ResolverMatch, resolve
+from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -62,54 +59,6 @@ def request_id(get_response: Handler) -> Handler:
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
 
     return _both(get_response, before, after)
-
-
-def straight(view: V) -> V:
-    """Mark an asynchronous view that asks nothing of the session or of who is signed in: see `straight_through`."""
-    view.is_straight = True  # type: ignore[attr-defined]
-    return view
-
-
-@sync_and_async_middleware
-def straight_through(get_response: Handler) -> Handler:
-    """Programs reach a view that is marked `straight` without the middleware below, which takes longer than
-    opening a link does: half of it is not asynchronous, and each turn to a thread and back costs.
-
-    Browsers go the whole way, for their refusals are pages.
-    """
-    if not iscoroutinefunction(get_response):
-        return get_response
-    security, frames = SecurityMiddleware(get_response), XFrameOptionsMiddleware(get_response)
-
-    async def asynchronous(request: HttpRequest) -> HttpResponse:
-        match = None
-        if "text/html" not in request.headers.get("Accept", ""):
-            match = _straight_match(request)
-        if match is None:
-            long_way: HttpResponse = await get_response(request)
-            return long_way
-        request.get_host()  # raises for a host that is not ours, as CommonMiddleware does
-        if (secure := security.process_request(request)) is not None:
-            return secure
-        request.resolver_match = match
-        try:
-            response: HttpResponse = await match.func(request, *match.args, **match.kwargs)
-        except Refusal as refusal:
-            response = problems.respond(request, refusal)
-        if not response.streaming:
-            response.headers.setdefault("Content-Length", str(len(response.content)))
-        response.headers.setdefault("Content-Security-Policy", "default-src 'none'")
-        return frames.process_response(request, security.process_response(request, response))
-
-    return asynchronous
-
-
-def _straight_match(request: HttpRequest) -> ResolverMatch | None:
-    try:
-        match = resolve(request.path_info)
-    except Http404:
-        return None
-    return match if getattr(match.func, "is_straight", False) else None
 
 
 @sync_and_async_middleware

@@ -99,7 +99,7 @@ if DEMO:
 
 MIDDLEWARE = [
     "portal.middleware.request_id",
-    "portal.middleware.straight_through",
+    "portal.straight.straight_through",
     "django.middleware.security.SecurityMiddleware",
     "portal.middleware.StaticFiles",
     "csp.middleware.CSPMiddleware",

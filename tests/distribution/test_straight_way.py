@@ -8,7 +8,7 @@ from pytest_django import Settings
 from access_requests.models import Grant
 from distribution.models import Artifact, Download, Revision
 from distribution.services import issue_link
-from portal import middleware
+from portal import straight
 from portal.accounts.models import Account
 from tests.distribution.asking import Answer, ask
 from tests.distribution.weights import granted
@@ -45,15 +45,13 @@ def test_both_ways_give_the_same_file_and_headers(url: str, folder: Path, shard:
 def test_a_program_really_goes_the_straight_way(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise every test here would compare the long way with itself."""
     found = []
-    real = middleware._straight_match
-    monkeypatch.setattr(
-        middleware, "_straight_match", lambda request: found.append(real(request)) or found[-1]
-    )
+    real = straight._match
+    monkeypatch.setattr(straight, "_match", lambda scope: found.append(real(scope)) or found[-1])
     assert ask(url).status == 200
     assert ask("/releases/").status == 200
-    assert [bool(match) for match in found] == [True, False]
     ask(url, Accept=PAGE)
-    assert len(found) == 2
+    ask(url, "POST")
+    assert [bool(match) for match in found] == [True, False, False, False]
 
 
 def test_a_refusal_is_one_line_for_a_program_and_a_page_for_a_browser(
