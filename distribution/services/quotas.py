@@ -127,12 +127,25 @@ def _check_fits(bytes_per_day: int | None, release_id: int) -> None:
         raise Refusal(Code.INVALID, text, "Allow at least that.", fields={"bytes_per_day": [text]})
 
 
+class NotCountedYet(Exception):
+    """The rows to count in are not there. The caller ends the transaction, for the row of a file may be locked and
+    the day's must be the first; then it calls `begin_counting`, and charges again.
+    """
+
+
+def begin_counting(grant: Grant, artifact: Artifact) -> None:
+    """Make the rows that `charge` counts in, outside its transaction."""
+    today = timezone.now().date()
+    DayUse.objects.bulk_create([DayUse(grant=grant, day=today)], ignore_conflicts=True)
+    FileUse.objects.bulk_create([FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True)
+
+
 def charge(row: Download, artifact: Artifact, *, counted: bool) -> list[Asked[None]]:
     """Take the bytes that the row asks for from what its grant may use, inside the caller's transaction. What is
     to be written of it comes back, so that the caller sends it together with the row.
 
     counted: we send them ourselves; `settle` gives back what was not sent. Raises the Refusal QUOTA_EXHAUSTED
-    or USED_UP.
+    or USED_UP, and NotCountedYet at the first opening of the day or of the file.
     """
     assert row.grant is not None
     assert row.first_byte is not None
@@ -166,12 +179,8 @@ def _locked(
         _RUNNING.of(grant.pk, now),
     ]
     quotas, days, uses, running = ask(*questions)
-    if not (days and uses):  # the first opening of the day, or of the file
-        DayUse.objects.bulk_create([DayUse(grant=grant, day=now.date())], ignore_conflicts=True)
-        FileUse.objects.bulk_create(
-            [FileUse(grant=grant, artifact=artifact)], ignore_conflicts=True
-        )
-        quotas, days, uses, running = ask(*questions)
+    if not (days and uses):
+        raise NotCountedYet
     return _limits_from(quotas), days[0], uses[0], running
 
 

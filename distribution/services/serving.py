@@ -68,7 +68,7 @@ def open_link(token: str, filename: str, ask: Ask) -> Opened:
     try:
         artifact = _admit(token, filename, row, ask.ip)
         opened = _asked(row, artifact, ask)
-        _serve(opened, sends_bytes=ask.method == "GET" and not opened.has_it)
+        _serve_and_count(opened, sends_bytes=ask.method == "GET" and not opened.has_it)
     except Refusal as refusal:
         _deny(row, refusal)
         raise
@@ -211,6 +211,16 @@ def _deny(row: Download, refusal: Refusal, *, actor: Account | None = None) -> N
         artifact=row.artifact_id,
         release=row.grant.release_id if row.grant else None,
     )
+
+
+def _serve_and_count(opened: Opened, *, sends_bytes: bool) -> None:
+    try:
+        _serve(opened, sends_bytes=sends_bytes)
+    except quotas.NotCountedYet:
+        grant = opened.download.grant
+        assert grant is not None
+        quotas.begin_counting(grant, opened.artifact)
+        _serve(opened, sends_bytes=sends_bytes)
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.utils import timezone
 from access_requests.models import Grant
 from access_requests.selectors import asks_for_grant, grant_from, grants_behind
 from distribution.models import Alarm, Artifact, DayUse, Download, Revision
+from portal import prepared
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
 from portal.audit.services import record
@@ -204,3 +205,53 @@ def test_where_one_of_them_fails_none_is_written(grants: list[Grant]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         ask(inserting(good), inserting(bad))
     assert not Download.objects.exists()
+
+
+@pytest.fixture
+def plans(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> prepared._Plans:
+    """Of a process that has not asked anything yet."""
+    monkeypatch.setattr(prepared, "_plans", prepared._Plans())
+    return prepared._plans
+
+
+def kept_plans() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'wb_%'")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.postgres
+def test_a_connection_keeps_its_plans_and_gives_the_same(
+    plans: prepared._Plans, alice: Account, release: Release
+) -> None:
+    grant = granted(alice, release)
+    connection.close()
+    with transaction.atomic():
+        assert grant_behind(grant.pk) == grant
+        assert kept_plans() == 0, "none in a transaction"
+    for _ in range(8):  # from the sixth on PostgreSQL may take one plan for all values
+        same(grant_behind(grant.pk), grants_behind([grant.pk]).get(), "account", "release__family")
+        assert grant_behind(0) is None
+    assert kept_plans() == 2
+    Grant.objects.filter(pk=grant.pk).update(status="revoked", status_reason="100 % 'x'")
+    assert grant_behind(grant.pk).status_reason == "100 % 'x'"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("lost", ["DEALLOCATE ALL", "known already"])
+def test_a_pooler_that_mixes_connections_up_is_noticed_and_nothing_fails(
+    plans: prepared._Plans, lost: str, alice: Account, release: Release, caplog
+) -> None:
+    grant = granted(alice, release)
+    connection.close()
+    assert grant_behind(grant.pk) == grant
+    if lost == "known already":  # to the server, not to us
+        plans._names.clear()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(lost)
+    assert grant_behind(grant.pk) == grant
+    assert not prepared._plans.are_kept
+    assert "a pooler loses prepared queries" in caplog.text
+    assert grant_behind(grant.pk) == grant
+    connection.close()  # and the plans with it
