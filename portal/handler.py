@@ -1,8 +1,9 @@
 """How the web process answers requests, and in which threads."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from io import BytesIO
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.urls import set_script_prefix
 from portal.straight import Scope, in_a_turn, straight_match, without_signals
 
 KEPT = 8  # idle threads; as many as the database's pool has connections
+# On the straight way. More would wait for Python's lock and for connections, and take a third more of the processor.
+TURNS = 4
 
 
 class SiteHandler(ASGIHandler):
@@ -27,25 +30,30 @@ class SiteHandler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         self._idle: list[ThreadPoolExecutor] = []
+        self._turns = asyncio.Semaphore(TURNS)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await super().__call__(scope, receive, send)  # which says that it knows no other
+            await super().__call__(scope, receive, send)  # which says that it knows no other
+        elif straight_match(scope) is None:
+            async with self._thread():
+                await self.handle(scope, receive, send)
+        else:
+            await self._handle_straight(scope, receive, send)
+
+    @asynccontextmanager
+    async def _thread(self) -> AsyncIterator[None]:
         thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, "request")
         kept = False
         try:
             async with ThreadSensitiveContext(executor=thread):
-                if straight_match(scope) is None:
-                    await self.handle(scope, receive, send)
-                else:
-                    await self._handle_straight(scope, receive, send)
-            # It is free: what was to be done in it, this request waited for.
+                yield
+            # It is free: what was to be done in it, the request waited for.
             if kept := len(self._idle) < KEPT:
                 self._idle.append(thread)
         finally:
             if not kept:
                 thread.shutdown(wait=False)
-        return None
 
     async def _handle_straight(self, scope: Scope, receive: Any, send: Any) -> None:
         """As `handle`, without signals, each of which takes a turn to the thread; a client that goes away is missed
@@ -54,14 +62,17 @@ class SiteHandler(ASGIHandler):
         without_signals.set(True)
         set_script_prefix(get_script_prefix(scope))
         request, error = self.create_request(scope, BytesIO())
-        response: Any = error if request is None else await self.run_get_response(request)
-        if response.streaming:
-            await receive()  # the empty body; what comes next is the client's going away
-            await self._stream(response, receive, send)
-            await in_a_turn(response.close)  # which may write down how it ended
-        else:
-            await self.send_response(response, send)
-            response.close()
+        async with AsyncExitStack() as stack:
+            async with self._turns:
+                await stack.enter_async_context(self._thread())
+                response: Any = error if request is None else await self.run_get_response(request)
+            if response.streaming:
+                await receive()  # the empty body; what comes next is the client's going away
+                await self._stream(response, receive, send)
+                await in_a_turn(response.close)  # which may write down how it ended
+            else:
+                await self.send_response(response, send)
+                response.close()
 
     async def _stream(self, response: Any, receive: Any, send: Any) -> None:
         sending = asyncio.create_task(self.send_response(response, send))
