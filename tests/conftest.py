@@ -42,7 +42,7 @@ SITE_FOLDERS = (
     "conformance",
     "demo",
 )  # which walk through the running site
-LONG_GROUPS = ("site", "walker", "every_page")
+LONG_GROUPS = ("site", "walker", "every_page", "engine")
 
 
 class ByGroup(LoadScopeScheduling):
@@ -77,9 +77,11 @@ def pytest_collection_finish() -> None:
 
 def group_of(path: Path) -> str:
     """Tests of one group run in one process: those of a file, or of folders that share what is dear to make."""
-    folder = path.relative_to(Path(__file__).parent).parts[0]
+    folder, *rest = path.relative_to(Path(__file__).parent).parts
     if folder in SITE_FOLDERS:
         return "site"
+    if rest[0] == "engine":
+        return "engine"
     return folder if folder in LONG_GROUPS else str(path)
 
 
