@@ -12,8 +12,9 @@ import pytest
 import uvicorn
 from pytest_django import Settings
 
+from access_requests.models import Grant
 from distribution.models import Artifact, Revision
-from distribution.services import publish
+from distribution.services import issue_link, publish
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.handler import SiteHandler
@@ -48,6 +49,18 @@ def revision(release: Release, folder: Path) -> Revision:
 @pytest.fixture
 def shard(revision: Revision) -> Artifact:
     return revision.artifacts.get(path="consolidated.00.pth")
+
+
+@pytest.fixture
+def grant(alice: Account, revision: Revision) -> Grant:
+    """alice's, for the weights."""
+    return granted(alice, revision.release)
+
+
+@pytest.fixture
+def url(grant: Grant, shard: Artifact, alice: Account) -> str:
+    """Her link to the shard."""
+    return issue_link(shard, grant=grant, actor=alice).url
 
 
 @pytest.fixture

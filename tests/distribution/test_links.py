@@ -28,16 +28,6 @@ MANY = settings(
 )
 
 
-@pytest.fixture
-def grant(alice: Account, revision: Revision) -> Grant:
-    return granted(alice, revision.release)
-
-
-@pytest.fixture
-def url(grant: Grant, shard: Artifact, alice: Account) -> str:
-    return issue_link(shard, grant=grant, actor=alice).url
-
-
 def denied(url: str, code: Code, status: int = 403) -> str:
     """Open the link; it must be refused for this reason, in one line, with its own row. Returns
     the line.

@@ -6,24 +6,11 @@ import pytest
 from pytest_django import Settings
 
 from access_requests.models import Grant
-from distribution.models import Artifact, Download, Revision
-from distribution.services import issue_link
+from distribution.models import Artifact, Download
 from portal import straight
-from portal.accounts.models import Account
 from tests.distribution.asking import Answer, ask
-from tests.distribution.weights import granted
 
 PAGE = "text/html,*/*"  # as a browser says
-
-
-@pytest.fixture
-def grant(alice: Account, revision: Revision) -> Grant:
-    return granted(alice, revision.release)
-
-
-@pytest.fixture
-def url(grant: Grant, shard: Artifact, alice: Account) -> str:
-    return issue_link(shard, grant=grant, actor=alice).url
 
 
 def headers(answer: Answer) -> dict[str, str]:
