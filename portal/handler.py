@@ -16,7 +16,7 @@ from portal.straight import Scope, in_a_turn, straight_match, without_signals
 
 KEPT = 8  # idle threads; as many as the database's pool has connections
 # On the straight way. More would wait for Python's lock and for connections, and take a third more of the processor.
-TURNS = 4
+TURNS = 3
 
 
 class SiteHandler(ASGIHandler):
