@@ -51,8 +51,7 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
     list_display = (
         "started_at",
         "person",
-        "release",
-        "artifact",
+        "file",
         "came_of_it",
         "sent",
         "network",
@@ -75,20 +74,22 @@ class DownloadAdmin(ReadOnly, ModelAdmin):
         )
 
     @admin.display(ordering="grant__release__repo_id")
-    def release(self, download: Download) -> str:
+    def file(self, download: Download) -> str:
+        """And its release under it."""
+        path = download.artifact.path if download.artifact else "-"
         if download.grant is None:
-            return ""
+            return path
         release = download.grant.release
-        return format_html('<a href="{}">{}</a>', desk.url_of(release), release.repo_id)
+        return format_html('{}<br><a href="{}">{}</a>', path, desk.url_of(release), release.repo_id)
 
-    @admin.display(description="what came of it", ordering="outcome")
+    @admin.display(description="outcome", ordering="outcome")
     def came_of_it(self, download: Download) -> str:
         said = download.get_outcome_display()
         if download.code:
             said += f": {download.code}"
         return said if download.method == "GET" else f"{said} ({download.method})"
 
-    @admin.display(description="sent, of what was asked", ordering="bytes_sent")
+    @admin.display(ordering="bytes_sent")
     def sent(self, download: Download) -> str:
         sent = "not known" if download.bytes_sent is None else human(download.bytes_sent)
         return f"{sent} of {human(download.bytes_asked)}" if download.bytes_asked else "-"

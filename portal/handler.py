@@ -68,8 +68,10 @@ class SiteHandler(ASGIHandler):
                 response: Any = error if request is None else await self.run_get_response(request)
             if response.streaming:
                 await receive()  # the empty body; what comes next is the client's going away
-                await self._stream(response, receive, send)
-                await in_a_turn(response.close)  # which may write down how it ended
+                try:
+                    await self._stream(response, receive, send)
+                finally:
+                    await in_a_turn(response.close)  # which may write down how it ended
             else:
                 await self.send_response(response, send)
                 response.close()
@@ -77,8 +79,10 @@ class SiteHandler(ASGIHandler):
     async def _stream(self, response: Any, receive: Any, send: Any) -> None:
         sending = asyncio.create_task(self.send_response(response, send))
         leaving = asyncio.create_task(self.listen_for_disconnect(receive))
-        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-        for task in (leaving, sending):
-            task.cancel()  # does nothing to the one that is done
-            with suppress(asyncio.CancelledError, RequestAborted):
-                await task
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also where the server is stopped in the middle
+            for task in (leaving, sending):
+                task.cancel()  # does nothing to the one that is done
+                with suppress(asyncio.CancelledError, RequestAborted):
+                    await task

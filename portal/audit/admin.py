@@ -39,7 +39,7 @@ class ForAuditors(ReadOnly, ModelAdmin):
 
 @admin.register(Event)
 class EventAdmin(ForAuditors):
-    list_display = ("at", "verb", "actor_id", "subject_type", "subject_id", "in_short", "seal")
+    list_display = ("at", "verb", "actor_id", "about", "in_short", "seal")
     list_filter = (SealedFilter, TimeFilter, "verb", SubjectFilter, SealFilter)
     search_fields = ("=subject_id",)
     search_help_text = "The id of what it is about, or the e-mail address of who did it"
@@ -60,11 +60,15 @@ class EventAdmin(ForAuditors):
     ) -> tuple["QuerySet[Event]", bool]:
         return selectors.about(queryset, search_term), False
 
+    @admin.display(description="About")
+    def about(self, event: Event) -> str:
+        return f"{event.subject_type.rpartition('.')[2]} {event.subject_id}"
+
     @admin.display(description="Data")
     def in_short(self, event: Event) -> str:
-        """Its page has the whole."""
-        said = ", ".join(f"{name}: {value}" for name, value in event.data.items())
-        return Truncator(said).chars(SHORT)
+        """Its page has the whole, and digests in their length, which no line breaks."""
+        parts = (f"{name}: {Truncator(value).chars(24)}" for name, value in event.data.items())
+        return Truncator(", ".join(parts)).chars(SHORT)
 
     @admin.display(description="Seal")
     def seal(self, event: Event) -> str:

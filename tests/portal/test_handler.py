@@ -2,17 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
 from portal.handler import KEPT, SiteHandler
+from portal.straight import straight
 
 begun, go_on = threading.Event(), threading.Event()
+ended: list[str] = []
 
 
 def who(_: HttpRequest) -> HttpResponse:
@@ -29,7 +31,33 @@ def breaks(_: HttpRequest) -> HttpResponse:
     raise OSError("broken")
 
 
-urlpatterns = [path("who", who), path("slow", slow), path("breaks", breaks)]
+class Endless(StreamingHttpResponse):
+    def close(self) -> None:
+        ended.append("the response")
+        super().close()
+
+
+async def stream() -> AsyncIterator[bytes]:
+    try:
+        while True:
+            yield b"more"
+            begun.set()
+            await asyncio.sleep(0.01)
+    finally:
+        ended.append("the bytes")
+
+
+@straight
+async def streams(_: HttpRequest) -> StreamingHttpResponse:
+    return Endless(stream())
+
+
+urlpatterns = [
+    path("who", who),
+    path("slow", slow),
+    path("breaks", breaks),
+    path("stream", streams),
+]
 handler500 = "tests.portal.test_handler.sorry"
 
 
@@ -63,8 +91,9 @@ async def ask(handler: SiteHandler, name: str, gone: asyncio.Event | None = None
 
 
 def run(story: Callable[[SiteHandler], Coroutine[Any, Any, None]]) -> None:
-    begun.clear(), go_on.clear()
-    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["*"]):
+    begun.clear(), go_on.clear(), ended.clear()
+    middleware = ["portal.straight.straight_through"]
+    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):
         asyncio.run(story(SiteHandler()))
 
 
@@ -115,5 +144,23 @@ def test_what_is_not_http_is_refused() -> None:
     async def story(handler: SiteHandler) -> None:
         with pytest.raises(ValueError, match="only handle ASGI/HTTP"):
             await handler({"type": "websocket"}, None, None)
+
+    run(story)
+
+
+@pytest.mark.parametrize("how", ["the client goes away", "the server is stopped"])
+def test_a_stream_on_the_straight_way_is_ended_and_closed(how: str) -> None:
+    async def story(handler: SiteHandler) -> None:
+        gone = asyncio.Event()
+        asked = asyncio.create_task(ask(handler, "stream", gone))
+        await asyncio.to_thread(begun.wait, 20)
+        if how == "the client goes away":
+            gone.set()
+            await asyncio.wait_for(asked, 20)
+        else:
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+        assert ended == ["the bytes", "the response"]
 
     run(story)
