@@ -6,6 +6,7 @@ It came with the weights, so a file that it does not fit was damaged on its way 
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,15 +31,31 @@ def check(folder: Path, *, known: Collection[str] = (), progress: Progress | Non
             )
     paths = [path for path in listed if path not in known]
     total = sum((folder / path).stat().st_size for path in paths)
-    counter = Counter("checking", total, progress)
+    counter, stopped = Counter("checking", total, progress), threading.Event()
+
+    def advance(count: int) -> None:
+        if (
+            stopped.is_set()
+        ):  # one does not fit, or somebody pressed Ctrl-C: the others need not be read
+            raise InterruptedError
+        counter.add(count)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda path: _md5(folder / path, counter.add), paths)
-        for path, md5 in zip(paths, found, strict=True):
-            if md5 != listed[path]:
-                raise PublishError(
-                    f"{path} is not the file that {NAME} lists: its MD5 is {md5}, and {listed[path]} is listed. "
-                    f"Fetch it again; if you changed it on purpose, write the list anew (md5sum)."
-                )
+        try:
+            found = pool.map(lambda path: _md5(folder / path, advance), paths)
+            for path, md5 in zip(paths, found, strict=True):
+                if md5 != listed[path]:
+                    raise PublishError(_differs(path, md5, listed[path]))
+        except BaseException:
+            stopped.set()
+            raise
+
+
+def _differs(path: str, md5: str, listed: str) -> str:
+    return (
+        f"{path} is not the file that {NAME} lists: its MD5 is {md5}, and {listed} is listed. "
+        f"Fetch it again; if you changed it on purpose, write the list anew (md5sum)."
+    )
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """checklist.chk comes with LLaMA's weights: a folder that does not fit it is not published."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,18 @@ def test_what_is_in_the_store_already_is_not_read_again(
     publish(listed, repo_id=release.repo_id, actor=None)
     assert read[2:] == ["params.json"]
     assert Revision.objects.count() == 1
+
+
+def test_once_a_file_does_not_fit_the_others_are_not_read_to_their_end(
+    listed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 130 GB the rest would take minutes before the error is told."""
+    monkeypatch.setattr(checklist, "BLOCK", 1000)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    (listed / "large.txt").write_bytes(bytes(100_000_000))
+    lines = f"{'0' * 32}  params.json\n{'1' * 32}  large.txt\n"
+    (listed / "checklist.chk").write_text(lines)
+    read: list[int] = []
+    with pytest.raises(PublishError, match=r"params\.json is not the file"):
+        checklist.check(listed, progress=lambda _stage, done, _all: read.append(done))
+    assert read[-1] < 100_000_000
