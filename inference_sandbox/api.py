@@ -133,6 +133,10 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
         data = entry.data
         if entry.kind is Kind.TOKEN:
             data = {"id": entry.data["t"], "text": entry.data["x"]}
+            if record := entry.data.get("r"):
+                data["record"] = record
+        if entry.kind is Kind.PROMPT:
+            data = {"records": entry.data["s"]}
         if entry.kind is Kind.END:
             over = await Run.objects.aget(pk=run_id)
             data = {name: getattr(over, name) for name in (*END_FIELDS, "tokens_per_second")}

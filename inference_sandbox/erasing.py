@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from inference_sandbox import stream
-from inference_sandbox.models import Run
+from inference_sandbox.models import Run, RunTokens
 from portal.accounts.models import Account
 
 
@@ -16,7 +16,9 @@ def erase(account: Account) -> None:
     """Inside the transaction of the erasure. When, under which grant and how long, is kept."""
     runs = Run.objects.filter(account=account)
     transaction.on_commit(partial(_forget, list(runs.values_list("pk", flat=True))))
-    runs.update(prompt="", output="", error="", seed=0)
+    RunTokens.objects.filter(run__account=account).delete()
+    runs.update(**dict.fromkeys(("prompt", "output", "error", "note"), ""), seed=0)
+    runs.update(**dict.fromkeys(("messages", "prompt_ids", "forced", "stop"), []), logit_bias={})
 
 
 def _forget(runs: Iterable[UUID]) -> None:

@@ -8,8 +8,8 @@ them. The Run row is written when the answer begins and once when it is over.
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from distribution.errors import StoreError
 from inference_sandbox import selectors, stream, tokens, worker
-from inference_sandbox.models import Run
+from inference_sandbox.answer import Answer, Record, printable
+from inference_sandbox.models import Run, RunTokens
 from inference_sandbox.stream import Kind
 from inference_sandbox.watch import Watch, watching
 from portal.audit.models import Verb
@@ -26,43 +27,17 @@ from portal.audit.services import record
 from portal.refusals import Refusal
 
 if TYPE_CHECKING:
-    from inference_sandbox.engine.request import StepOutput
+    from inference_sandbox.engine.request import StepOutput, TokenScore
+    from inference_sandbox.engine.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # workers that may die over one run
 STATS_SECONDS = 1.0
-
-
-@dataclass
-class Answer:
-    """What a run has come to so far, over all workers that were at it."""
-
-    texts: list[str] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    first_at: float | None = None  # monotonic seconds, of this worker's first token
-    rate: float | None = None  # tokens a second, since this worker's first token
-    made_here: int = 0
-    status: Run.Status = Run.Status.FINISHED
-    finish_reason: str = ""
-    error: str = ""
-
-    def take(self, token: int | None, text: str) -> None:
-        self.texts.append(text)
-        if token is not None:
-            self.tokens.append(token)
-
-    def clock(self) -> None:
-        """A token was made here and now."""
-        now = time.monotonic()
-        self.made_here += 1
-        if self.first_at is None:
-            self.first_at = now
-        elif now > self.first_at:
-            self.rate = (self.made_here - 1) / (now - self.first_at)
-
-    def end(self, status: Run.Status, finish_reason: str, error: str = "") -> "Answer":
-        self.status, self.finish_reason, self.error = status, finish_reason, error
-        return self
+# What a run and the engine's SamplingParams call by the same name.
+PARAMETERS = (
+    *("max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
+    *("presence_penalty", "frequency_penalty", "seed", "ignore_eos", "logprobs", "repeatable"),
+)
 
 
 def execute(run_id: UUID) -> None:
@@ -124,9 +99,8 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
 
 def _so_far(run_id: UUID) -> Answer:
     answer = Answer()
-    for entry in stream.tokens_so_far(run_id):
-        answer.take(entry.data["t"], entry.data["x"])
-        answer.finish_reason = entry.data.get("f", "")
+    for entry in stream.written_so_far(run_id):
+        answer.take_entry(entry)
     return answer
 
 
@@ -135,6 +109,7 @@ def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> 
         Run.objects.filter(pk=run.pk).update(engine=engine.description)
         if not answer.tokens:
             writer.append(Kind.START)
+        _begin_with_forced(run, engine, writer, answer)
         request_id = f"{run.pk}:{writer.holder}"
         watch.interrupt = lambda: engine.runner.cancel(request_id)
         watch.cancelled = writer.renew() or watch.cancelled
@@ -142,9 +117,28 @@ def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> 
             return _stopped(answer, watch)
         try:
             outputs = _outputs(run, engine, request_id, answer)
-            return _forward(outputs, writer, watch, answer)
+            return _forward(outputs, Pen(run, engine.tokenizer, writer, watch, answer))
         finally:
             engine.runner.cancel(request_id)  # leaving early frees its row
+
+
+def _begin_with_forced(
+    run: Run, engine: worker.LoadedEngine, writer: stream.Writer, answer: Answer
+) -> None:
+    """Write the tokens that the answer had to begin with, where no worker before has done so."""
+    from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
+
+    if not run.forced:
+        return
+    detokenizer = IncrementalDetokenizer(engine.tokenizer, tokens.of_run(engine.tokenizer, run))
+    known = RunTokens.objects.filter(pk=run.pk).values_list("output", flat=True).first() or []
+    for place, token in enumerate(run.forced):
+        text = printable(detokenizer.push(token))
+        if place < len(answer.tokens):
+            continue
+        record = known[place] if place < len(known) else None
+        writer.append(Kind.TOKEN, t=token, x=text, p=True, **({"r": record} if record else {}))
+        answer.take(token, text, record)
 
 
 def _outputs(
@@ -153,49 +147,76 @@ def _outputs(
     from inference_sandbox.engine.request import SamplingParams
 
     params = SamplingParams(
-        temperature=run.temperature, top_p=run.top_p, max_tokens=run.max_tokens, seed=run.seed
+        **{name: getattr(run, name) for name in PARAMETERS},
+        logit_bias={int(token): bias for token, bias in run.logit_bias.items()},
+        stop=tuple(run.stop),
+        # Told already: it is told once.
+        prompt_logprobs=None if answer.prompt else run.prompt_logprobs,
     )
-    prompt = tokens.encode(engine.tokenizer, run.mode, run.prompt)
-    return engine.runner.submit(request_id, prompt, params, answer.tokens)
+    prompt = tokens.of_run(engine.tokenizer, run)
+    return engine.runner.submit(request_id, prompt, params, answer.tokens, user=str(run.account_id))
 
 
-def _forward(
-    outputs: "Iterator[StepOutput]", writer: stream.Writer, watch: Watch, answer: Answer
-) -> Answer:
+def _forward(outputs: "Iterator[StepOutput]", pen: "Pen") -> Answer:
     """From the engine into the stream, token by token, until one side ends it."""
-    told_at = time.monotonic()
+    answer, watch, told_at = pen.answer, pen.watch, time.monotonic()
     for output in outputs:
         reason = str(output.finish_reason or "")
+        pen.write(output, reason if reason not in ("cancelled", "error") else "")
         if reason in ("cancelled", "error"):
-            if output.text:
-                writer.append(Kind.TOKEN, t=None, x=_printable(output.text))
-                answer.take(None, _printable(output.text))
             return _stopped(answer, watch, output.error)
-        _write(output, reason, writer, watch, answer)
         if reason:
             return answer.end(Run.Status.FINISHED, reason)
         if watch.must_stop:
             return _stopped(answer, watch)
         if time.monotonic() - told_at >= STATS_SECONDS:
             told_at = time.monotonic()
-            writer.append(Kind.STATS, **_stats(answer))
+            pen.writer.append(Kind.STATS, **_stats(answer))
     return _stopped(answer, watch, "The engine stopped without an end.")
 
 
-def _write(
-    output: "StepOutput", reason: str, writer: stream.Writer, watch: Watch, answer: Answer
-) -> None:
-    text = _printable(output.text)
-    last = {"f": reason} if reason else {}
-    if writer.append(Kind.TOKEN, t=output.token, x=text, **last):
-        watch.cancelled = True
-    answer.take(output.token, text)
-    answer.clock()
+@dataclass
+class Pen:
+    """Writes what the engine gives, into the run's stream and its answer."""
 
+    run: Run
+    tokenizer: "Tokenizer"
+    writer: stream.Writer
+    watch: Watch
+    answer: Answer
 
-def _printable(text: str) -> str:
-    """A model may say NUL, which neither a page nor PostgreSQL can hold."""
-    return text.replace("\x00", "\ufffd")
+    def write(self, output: "StepOutput", reason: str) -> None:
+        if output.prompt is not None:
+            records = [self._record(score) for score in output.prompt]
+            self._append(Kind.PROMPT, s=records)
+            self.answer.prompt = records
+        if output.token is None and not output.text and not reason:
+            return
+        text = printable(output.text)
+        record = self._record(output.score) if output.score else None
+        more = {"f": reason} if reason else {}
+        self._append(
+            Kind.TOKEN, t=output.token, x=text, **more, **({"r": record} if record else {})
+        )
+        self.answer.take(output.token, text, record)
+        if output.token is not None:
+            self.answer.clock()
+            self._note_first_token()
+
+    def _append(self, kind: Kind, **data: Any) -> None:
+        if self.writer.append(kind, **data):
+            self.watch.cancelled = True
+
+    def _record(self, score: "TokenScore") -> Record:
+        text = self.tokenizer.token_text
+        top = [[token, printable(text(token)), round(lp, 6)] for token, lp in score.top]
+        logprob = None if score.logprob is None else round(score.logprob, 6)
+        entropy = None if score.entropy is None else round(score.entropy, 6)
+        return [score.token, printable(text(score.token)), logprob, entropy, top]
+
+    def _note_first_token(self) -> None:
+        if self.answer.made_here == 1 and self.run.first_token_seconds is None:
+            self.run.first_token_seconds = (timezone.now() - self.run.created_at).total_seconds()
 
 
 def _stats(answer: Answer) -> dict[str, float | int | None]:
@@ -228,8 +249,12 @@ def _close(run: Run, writer: stream.Writer, answer: Answer) -> None:
             error=answer.error,
             output_tokens=len(answer.tokens),
             tokens_per_second=answer.rate,
+            first_token_seconds=run.first_token_seconds,
             finished_at=timezone.now(),
         )
+        if closed and (answer.prompt or any(answer.records)):
+            records = {"prompt": answer.prompt, "output": answer.records}
+            RunTokens.objects.update_or_create(run=run, defaults=records)
         if closed:
             record(
                 Verb.RUN_FINISHED, run, actor=None, status=answer.status,

@@ -1,23 +1,22 @@
 """What a person does with a run: start it, cancel it. And the sweep that loses none."""
 
-import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, Unpack
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from access_requests import selectors as access
-from access_requests.models import Tier
+from access_requests.models import Grant, Tier
 from distribution import selectors as distribution
-from distribution.errors import StoreError
 from distribution.models import Revision
-from inference_sandbox import selectors, stream, tokens
-from inference_sandbox.models import Run
+from inference_sandbox import selectors, stream
+from inference_sandbox.asking import Asked, check, invalid
+from inference_sandbox.models import Job, Run, RunTokens
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.selectors import history
@@ -27,50 +26,67 @@ from portal.queue import enqueue_on_commit
 from portal.refusals import Code, Refusal
 
 MOST_UNFINISHED = 4  # runs of one account
-MAX_SEED = 2**63 - 1
-# More than any token has: a prompt beyond it is too long, and costs nothing to be counted.
-CHARACTERS_OF_A_TOKEN = 128
+MOST_RUNS_OF_A_JOB = 256
 PATIENCE = timedelta(seconds=20)  # a queued run younger than this is on its way, not lost
 
 
 def create_run(
-    *,
-    actor: Account,
-    release: Release,
-    mode: str,
-    prompt: str,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    seed: int | None = None,
+    *, actor: Account, release: Release, prefix: Sequence[Any] = (), **asked: Unpack[Asked]
 ) -> Run:
     """Queue a prompt for the release's current revision. Raises Refusal, naming the field at fault.
 
-    temperature: 0 to 2, 0 takes the likeliest token each time. top_p: above 0, at most 1.
-    max_tokens: of the answer. seed: made, and kept with the run, where none is given.
+    What may be asked, and its bounds: `asking.Asked`. A seed is made, and kept with the run, where
+    none is given. prefix: the records (`RunTokens`) of the tokens in `forced`, where they are known.
     """
-    with _denial_recorded(actor, release):
-        grant = access.grant_for(actor, release, tier=Tier.TRY)
-        revision = distribution.current_revision(release)
-    _check_numbers(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed)
-    prompt_tokens = _count(revision, release, mode=mode, prompt=prompt, max_tokens=max_tokens)
+    grant, revision = _let_in(actor, release)
+    checked = check(revision, asked)
     with _denial_recorded(actor, release), transaction.atomic():
         _check_quota(actor)
-        run = Run.objects.create(
-            account=actor,
-            grant=grant,
-            release=release,
-            revision=revision,
-            mode=mode,
-            prompt=prompt,
-            temperature=temperature,
-            top_p=top_p,
-            max_tokens=max_tokens,
-            seed=secrets.randbelow(2**32) if seed is None else seed,
-            prompt_tokens=prompt_tokens,
+        return _create(actor, grant, revision, checked, prefix)
+
+
+def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release, Asked]]) -> Job:
+    """Queue several prompts as one job: all, or none with the Refusal of the first at fault."""
+    if not 1 <= len(asked) <= MOST_RUNS_OF_A_JOB:
+        raise invalid(
+            "prompt", f"Ask for 1 to {MOST_RUNS_OF_A_JOB} runs at once, not {len(asked)}."
         )
-        record(Verb.RUN_STARTED, run, actor=actor, revision=revision.digest, grant=grant.pk)
-        _enqueue(run)
+    doors = {release: _let_in(actor, release) for release, _ in asked}
+    checked = [(*doors[release], check(doors[release][1], each)) for release, each in asked]
+    with _denial_recorded(actor, asked[0][0]), transaction.atomic():
+        _check_quota(actor)
+        job = Job.objects.create(account=actor, kind=kind)
+        for position, (grant, revision, each) in enumerate(checked):
+            _create(actor, grant, revision, each, (), job=job, position=position)
+    return job
+
+
+def _let_in(actor: Account, release: Release) -> tuple[Grant, Revision]:
+    with _denial_recorded(actor, release):
+        grant = access.grant_for(actor, release, tier=Tier.TRY)
+        return grant, distribution.current_revision(release)
+
+
+def _create(
+    actor: Account,
+    grant: Grant,
+    revision: Revision,
+    checked: dict[str, Any],
+    prefix: Sequence[Any],
+    **place: Any,
+) -> Run:
+    run = Run.objects.create(
+        account=actor,
+        grant=grant,
+        release=revision.release,
+        revision=revision,
+        **place,
+        **{"seed": secrets.randbelow(2**32), **checked},
+    )
+    if prefix:
+        RunTokens.objects.create(run=run, output=list(prefix))
+    record(Verb.RUN_STARTED, run, actor=actor, revision=revision.digest, grant=grant.pk)
+    _enqueue(run)
     return run
 
 
@@ -150,7 +166,11 @@ def _denial_recorded(actor: Account, release: Release) -> Iterator[None]:
 def _check_quota(actor: Account) -> None:
     # Two prompts at once count one after the other.
     Account.objects.select_for_update().get(pk=actor.pk)
-    unfinished = Run.objects.filter(account=actor, status__in=selectors.UNFINISHED).count()
+    runs = Run.objects.filter(account=actor, status__in=selectors.UNFINISHED)
+    # A job counts once, however many runs it has.
+    unfinished = (
+        runs.filter(job=None).count() + runs.values("job").exclude(job=None).distinct().count()
+    )
     if unfinished >= MOST_UNFINISHED:
         raise Refusal(
             Code.QUOTA_EXHAUSTED,
@@ -159,81 +179,3 @@ def _check_quota(actor: Account) -> None:
             "Wait until one of them ends, or cancel one.",
             url="/sandbox/runs/",
         )
-
-
-def _check_numbers(*, temperature: float, top_p: float, max_tokens: int, seed: int | None) -> None:
-    # Written so that NaN, which compares false with everything, is refused.
-    if not (math.isfinite(temperature) and 0 <= temperature <= 2):
-        raise _invalid("temperature", f"The temperature must be from 0 to 2, not {temperature}.")
-    if not 0 < top_p <= 1:
-        raise _invalid("top_p", f"Top-p must be above 0 and at most 1, not {top_p}.")
-    most = settings.SANDBOX_MAX_TOKENS
-    if not 1 <= max_tokens <= most:
-        raise _invalid("max_tokens", f"Ask for 1 to {most} tokens, not {max_tokens}.")
-    if seed is not None and not 0 <= seed <= MAX_SEED:
-        raise _invalid("seed", f"The seed must be from 0 to {MAX_SEED}, not {seed}.")
-
-
-def _count(revision: Revision, release: Release, *, mode: str, prompt: str, max_tokens: int) -> int:
-    """How many tokens the prompt has, as the model will read it; refused if they do not fit."""
-    limit = tokens.context_limit(release)
-    _check_text(prompt, most=limit * CHARACTERS_OF_A_TOKEN, limit=limit)
-    count = len(_encode(revision, mode, prompt))
-    if count >= limit:
-        raise _too_long(
-            "prompt",
-            f"The prompt has {count:,} tokens; {release.name} takes {limit:,} here, prompt and "
-            "answer together.",
-            f"Shorten the prompt to fewer than {limit:,} tokens.",
-        )
-    if count + max_tokens > limit:
-        raise _too_long(
-            "max_tokens",
-            f"The prompt has {count:,} tokens and you ask for {max_tokens:,} more; together "
-            f"{release.name} takes {limit:,} here.",
-            f"Ask for at most {limit - count:,} tokens, or shorten the prompt.",
-        )
-    return count
-
-
-def _check_text(prompt: str, *, most: int, limit: int) -> None:
-    if len(prompt) > most:
-        raise _too_long(
-            "prompt",
-            f"The prompt has {len(prompt):,} characters, far more than the {limit:,} tokens that "
-            "fit here, prompt and answer together.",
-            f"Shorten the prompt to fewer than {limit:,} tokens.",
-        )
-    if not prompt.strip():
-        raise _invalid("prompt", "The prompt is empty: write what the model shall go on from.")
-    if "\x00" in prompt or any("\ud800" <= char <= "\udfff" for char in prompt):
-        raise _invalid(
-            "prompt", "The prompt holds a character that is no text (NUL or half a pair)."
-        )
-
-
-def _encode(revision: Revision, mode: str, prompt: str) -> list[int]:
-    from inference_sandbox.engine.tokenizer import TokenizerError
-
-    if mode not in Run.Mode.values:
-        raise _invalid("mode", f"The mode must be one of {', '.join(Run.Mode.values)}.")
-    try:
-        tokenizer = tokens.tokenizer_of(revision)
-    except (StoreError, TokenizerError) as error:
-        raise Refusal(
-            Code.UNAVAILABLE,
-            f"The tokenizer of {revision.release.name} cannot be read: {error}",
-            "Try again in a minute; if it stays so, tell a manager of this site.",
-        ) from error
-    try:
-        return tokens.encode(tokenizer, mode, prompt)
-    except TokenizerError as error:
-        raise _invalid("mode", str(error)) from error
-
-
-def _invalid(name: str, sentence: str) -> Refusal:
-    return Refusal(Code.INVALID, sentence, "Mend it and send again.", fields={name: [sentence]})
-
-
-def _too_long(name: str, detail: str, way_out: str) -> Refusal:
-    return Refusal(Code.TOO_LONG, detail, way_out, fields={name: [f"{detail} {way_out}"]})

@@ -52,7 +52,10 @@ return 0
 
 class Kind(StrEnum):
     START = "start"  # {}: the answer begins; text shown before it counts no more
-    TOKEN = "token"  # noqa: S105 - {t: token id or None, x: text, f: finish reason of the last}
+    PROMPT = "prompt"  # {s: records as in RunTokens}: once, before the first token, if asked for
+    # {t: token id or None, x: text that can be shown now, f: finish reason of the last,
+    #  r: the token's record as in RunTokens if asked for, p: true where it was forced}
+    TOKEN = "token"  # noqa: S105
     STATS = "stats"  # {output_tokens, tokens_per_second}
     END = "end"  # {status, finish_reason, error}
 
@@ -183,11 +186,16 @@ def forget(run_ids: Iterable[UUID]) -> None:
 # ---- Reading -------------------------------------------------------------------------------------
 
 
-def tokens_so_far(run_id: UUID) -> list[Entry]:
-    """The tokens that a run's stream holds, oldest first."""
+def written_so_far(run_id: UUID) -> list[Entry]:
+    """What a run's stream holds of its prompt and its answer, oldest first."""
     with _answering():
         entries = _client().xrange(_key("run", run_id)) or []
-    return [entry for entry in map(_entry, entries) if entry.kind is Kind.TOKEN]
+    return [entry for entry in map(_entry, entries) if entry.kind in (Kind.PROMPT, Kind.TOKEN)]
+
+
+def tokens_so_far(run_id: UUID) -> list[Entry]:
+    """The tokens that a run's stream holds, oldest first."""
+    return [entry for entry in written_so_far(run_id) if entry.kind is Kind.TOKEN]
 
 
 async def check() -> None:

@@ -1,6 +1,7 @@
 """Text to tokens in any process: a revision's tokenizer, without its weights and without torch."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,21 @@ def _load(digest: str, revision_id: int) -> "Tokenizer":
     return load_tokenizer(folder)
 
 
-def encode(tokenizer: "Tokenizer", mode: str, prompt: str) -> list[int]:
+def encode(
+    tokenizer: "Tokenizer",
+    mode: str,
+    prompt: str,
+    messages: Sequence[Mapping[str, str]] = (),
+    prompt_ids: Sequence[int] = (),
+) -> list[int]:
     """The tokens that the model is given. Raises TokenizerError for a chat without a template."""
+    if prompt_ids:
+        return list(prompt_ids)
     if mode == Run.Mode.CHAT:
-        return tokenizer.encode_chat([{"role": "user", "content": prompt}])
+        return tokenizer.encode_chat(messages or [{"role": "user", "content": prompt}])
     return tokenizer.encode(prompt)
+
+
+def of_run(tokenizer: "Tokenizer", run: Run) -> list[int]:
+    """The tokens of a run's prompt."""
+    return encode(tokenizer, run.mode, run.prompt, run.messages, run.prompt_ids)

@@ -180,7 +180,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
 
 
 def _frames(entry: Entry) -> bytes:
-    if entry.kind is Kind.TOKEN and not entry.data["x"]:
+    if entry.kind is Kind.PROMPT or (entry.kind is Kind.TOKEN and not entry.data["x"]):
         return b""  # half a character: its text comes with a later token
     if entry.kind is Kind.TOKEN:
         # In a span of its own: a lone leading space would be lost otherwise.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,9 +17,11 @@ from inference_sandbox.engine.request import (
     Request,
     SamplingParams,
     StepOutput,
+    TokenScore,
 )
-from inference_sandbox.engine.sampling import sample
+from inference_sandbox.engine.sampling import History, sample, score
 from inference_sandbox.engine.scheduler import Scheduler
+from inference_sandbox.engine.stopping import StopMatcher
 from inference_sandbox.engine.tokenizer import IncrementalDetokenizer, Tokenizer, load_tokenizer
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "PromptTooLong",
     "SamplingParams",
     "StepOutput",
+    "TokenScore",
 ]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -70,6 +73,7 @@ class Engine:
             dtype=weight.dtype,
             device=weight.device,
         )
+        self._histories: dict[str, History] = {}  # of the requests that penalise
         self._pending: list[StepOutput] = []  # ends that no forward pass has to find out
 
     @classmethod
@@ -118,6 +122,7 @@ class Engine:
         params: SamplingParams,
         *,
         generated: Sequence[int] = (),
+        user: str = "",
     ) -> None:
         """Queue a request; it joins the batch at the next step with a free row.
 
@@ -125,13 +130,32 @@ class Engine:
         max_tokens, and their text is not sent again.
         """
         self.check(prompt_tokens, generated)
-        detokenizer = IncrementalDetokenizer(self.tokenizer, prompt_tokens)
-        for token in generated:
-            detokenizer.push(token)
-        request = Request(request_id, tuple(prompt_tokens), params, detokenizer, list(generated))
+        request = self._request(request_id, prompt_tokens, params, generated)
         self._scheduler.add(request)
+        if params.penalises:
+            history = History(self.model.args.vocab_size, self._device, prompt_tokens)
+            for token in generated:
+                history.push(token)
+            self._histories[request_id] = history
+        if params.max_tokens == 0:
+            return  # the prompt is read, and what was thought of it is told
         if reason := self._finish_reason(request):
             self._pending.append(self._end(request, None, "", reason))
+
+    def _request(
+        self,
+        request_id: str,
+        prompt_tokens: Sequence[int],
+        params: SamplingParams,
+        generated: Sequence[int],
+    ) -> Request:
+        detokenizer = IncrementalDetokenizer(self.tokenizer, prompt_tokens)
+        stopping = StopMatcher(params.stop)
+        for token in generated:
+            stopping.push(detokenizer.push(token))
+        return Request(
+            request_id, tuple(prompt_tokens), params, detokenizer, list(generated), stopping
+        )
 
     def cancel(self, request_id: str) -> None:
         """Free the request's row now; the next step tells its end. Unknown or ended: no effect."""
@@ -141,6 +165,7 @@ class Engine:
     def reset(self) -> None:
         """Drop every request without a word, after a step that raised."""
         self._pending.clear()
+        self._histories.clear()
         self._scheduler.clear()
 
     @torch.inference_mode()
@@ -150,7 +175,14 @@ class Engine:
         if running := list(self._scheduler.running):
             outputs += self._accept(running, self._decode(running))
         while request := self._scheduler.admit():
-            outputs += self._accept([request], self._prefill(request))
+            logits, scores = self._prefill(request)
+            if request.params.max_tokens == 0:
+                end = self._end(request, None, "", FinishReason.LENGTH)
+                outputs.append(replace(end, prompt=scores))
+                continue
+            if scores is not None:
+                outputs.append(StepOutput(request.request_id, None, "", prompt=scores))
+            outputs += self._accept([request], logits)
         return outputs
 
     def generate(
@@ -167,17 +199,29 @@ class Engine:
             self.cancel("generate")
             self._pending.clear()
 
-    def _prefill(self, request: Request) -> Tensor:
-        """Read the request's tokens into its row; logits after the last, [1, vocabulary]."""
+    def _prefill(self, request: Request) -> tuple[Tensor, tuple[TokenScore, ...] | None]:
+        """Read the request's tokens into its row; logits after the last, [1, vocabulary].
+
+        With them what the model thought of the prompt, if that was asked.
+        """
         assert request.row is not None
         tokens = self._tensor([request.tokens])
         positions = torch.arange(request.length, device=self._device).unsqueeze(0)
+        told = request.params.prompt_logprobs
+        scores = [TokenScore(request.prompt[0], None)]
         for start in range(0, request.length, PREFILL_CHUNK):
             piece = slice(start, start + PREFILL_CHUNK)
             length = min(piece.stop, request.length)
             window = Window(self._cache, positions[:, piece], first_row=request.row, length=length)
-            logits = self.model(tokens[:, piece], positions[:, piece], window)
-        return logits
+            logits = self.model(
+                tokens[:, piece], positions[:, piece], window, last_only=told is None
+            )
+            if told is not None:
+                following = request.prompt[start + 1 : piece.stop + 1]
+                thoughts = score(logits[0, : len(following)], following, [told] * len(following))
+                scores += [thought for thought in thoughts if thought]
+                logits = logits[:, -1]
+        return logits, None if told is None else tuple(scores)
 
     def _decode(self, running: list[Request]) -> Tensor:
         """One forward pass for the latest token of every row; logits, [rows, vocabulary]."""
@@ -190,22 +234,28 @@ class Engine:
     def _accept(self, requests: list[Request], logits: Tensor) -> list[StepOutput]:
         """Choose each row's next token and say what follows from it."""
         params = [request.params for request in requests]
-        tokens = sample(logits, params, [len(request.generated) for request in requests])
-        return [self._append(r, token) for r, token in zip(requests, tokens, strict=True)]
+        histories = [self._histories.get(request.request_id) for request in requests]
+        tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
+        scores = score(logits, tokens, [p.logprobs for p in params])
+        return [self._append(*row) for row in zip(requests, tokens, scores, strict=True)]
 
-    def _append(self, request: Request, token: int) -> StepOutput:
+    def _append(self, request: Request, token: int, thought: TokenScore | None) -> StepOutput:
         request.generated.append(token)
-        text = request.detokenizer.push(token)
+        if history := self._histories.get(request.request_id):
+            history.push(token)
+        text = request.stopping.push(request.detokenizer.push(token))
         if reason := self._finish_reason(request):
-            return self._end(request, token, text, reason)
-        return StepOutput(request.request_id, token, text)
+            return replace(self._end(request, token, text, reason), score=thought)
+        return StepOutput(request.request_id, token, text, score=thought)
 
     def _end(
         self, request: Request, token: int | None, text: str, reason: FinishReason
     ) -> StepOutput:
         if move := self._scheduler.finish(request):
             self._cache.move(source=move.source, target=move.target, length=move.length)
-        text += request.detokenizer.flush()
+        self._histories.pop(request.request_id, None)
+        if not request.stopping.stopped:
+            text += request.stopping.push(request.detokenizer.flush()) + request.stopping.flush()
         return StepOutput(request.request_id, token, text, reason)
 
     def _finish_reason(self, request: Request) -> FinishReason | None:

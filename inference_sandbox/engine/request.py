@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Mapping, Set
 
+    from inference_sandbox.engine.stopping import StopMatcher
     from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
+
+
+MOST_ALTERNATIVES = 20  # told with a token
 
 
 class FinishReason(StrEnum):
@@ -39,29 +43,80 @@ class PromptTooLong(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
-    """How to choose the next tokens. Temperature 0 always takes the likeliest one."""
+    """How to choose the next tokens. Temperature 0 always takes the likeliest one.
 
-    max_tokens: int = 256
+    The order: penalties and biases on the logits, then temperature, then what top_k, top_p and
+    min_p leave. Probabilities that are told (`logprobs`) are those of the model itself, before all
+    that.
+    """
+
+    max_tokens: int = 256  # 0 reads the prompt alone
     temperature: float = 0.0
+    top_k: int = 0  # 0: all
     top_p: float = 1.0
+    min_p: float = 0.0  # of the likeliest token's probability
+    repetition_penalty: float = 1.0  # divides what was in prompt or answer (Keskar et al. 2019)
+    presence_penalty: float = 0.0  # taken off once for what the answer has (OpenAI's API)
+    frequency_penalty: float = 0.0  # taken off for each time that the answer has it
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    stop: tuple[str, ...] = ()  # the answer ends before the first of these
     seed: int = 0
     ignore_eos: bool = False
+    logprobs: int | None = None  # alternatives told with each token of the answer; None: nothing
+    prompt_logprobs: int | None = None  # the same for the prompt
+    repeatable: bool = False  # in a batch of its own, with no prefix of another
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}.")
+        if self.max_tokens < 0:
+            raise ValueError(f"max_tokens must be at least 0, not {self.max_tokens}.")
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise ValueError(f"temperature must be 0 or more, not {self.temperature}.")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 (all) or more, not {self.top_k}.")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p must be from 0 to 1, not {self.min_p}.")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise ValueError(f"repetition_penalty must be above 0, not {self.repetition_penalty}.")
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be a number, not {getattr(self, name)}.")
+        for name in ("logprobs", "prompt_logprobs"):
+            told = getattr(self, name)
+            if told is not None and not 0 <= told <= MOST_ALTERNATIVES:
+                raise ValueError(f"{name} must be from 0 to {MOST_ALTERNATIVES}, not {told}.")
+        if not all(self.stop):
+            raise ValueError("A stop string must not be empty.")
+
+    @property
+    def penalises(self) -> bool:
+        """Whether the logits depend on the tokens before."""
+        return bool(self.repetition_penalty != 1 or self.presence_penalty or self.frequency_penalty)
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """What the model thought of one token: natural logarithms of its raw distribution.
+
+    `logprob` and `entropy` (nats, of the distribution that the token was taken from) are None for a
+    text's first token, which nothing precedes. `top`: the likeliest tokens, likeliest first.
+    """
+
+    token: int
+    logprob: float | None
+    entropy: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class StepOutput:
     """One request's share of a step.
 
-    `token` is None when the step only ended the request. `text` is what can be shown now: it lags
-    behind `token` while a character is incomplete. `error` says what went wrong (reason ERROR).
+    `token` is None when the step only ended the request, or only read of its prompt. `text` is what
+    can be shown now: it lags behind `token` while a character is incomplete, or while it may be the
+    beginning of a stop string. `score` belongs to `token`; `prompt` comes once, before the first
+    token, to whoever asked for `prompt_logprobs`. `error` says what went wrong (reason ERROR).
     """
 
     request_id: str
@@ -69,6 +124,8 @@ class StepOutput:
     text: str
     finish_reason: FinishReason | None = None
     error: str = ""
+    score: TokenScore | None = None
+    prompt: tuple[TokenScore, ...] | None = None
 
 
 @dataclass(eq=False)
@@ -80,6 +137,7 @@ class Request:
     params: SamplingParams
     detokenizer: IncrementalDetokenizer
     generated: list[int]
+    stopping: StopMatcher
     state: State = State.WAITING
     row: int | None = None
 
@@ -93,6 +151,8 @@ class Request:
 
     def finish_reason(self, *, eos_ids: Set[int], context_limit: int) -> FinishReason | None:
         """Why nothing may follow the tokens generated so far, or None."""
+        if self.stopping.stopped:
+            return FinishReason.STOP
         if self.generated and self.generated[-1] in eos_ids and not self.params.ignore_eos:
             return FinishReason.STOP
         if len(self.generated) >= self.params.max_tokens or self.length >= context_limit:

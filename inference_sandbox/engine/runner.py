@@ -29,8 +29,12 @@ class EngineRunner:
         prompt_tokens: Sequence[int],
         params: SamplingParams,
         generated: Sequence[int] = (),
+        *,
+        user: str = "",
     ) -> Iterator[StepOutput]:
         """Start a request now; iterate over its outputs, the last of which has a finish reason.
+
+        `user`: whose it is; who has fewer requests running comes first.
 
         Raises ValueError (PromptTooLong) at once. Leaving the iteration early cancels the request.
         """
@@ -43,7 +47,9 @@ class EngineRunner:
                 raise ValueError(f"Request {request_id!r} is already in the engine.")
             self._readers[request_id] = reader
             self._order(
-                lambda: self._engine.add(request_id, prompt_tokens, params, generated=generated)
+                lambda: self._engine.add(
+                    request_id, prompt_tokens, params, generated=generated, user=user
+                )
             )
         return self._read(request_id, reader)
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inference_sandbox.engine.request import SamplingParams
+from inference_sandbox.engine.request import MOST_ALTERNATIVES, SamplingParams, TokenScore
 
-__all__ = ["SamplingParams", "sample", "uniform"]
+__all__ = ["History", "SamplingParams", "sample", "score", "uniform"]
 
 NUCLEUS_GUESS = 1024
 
@@ -24,46 +24,131 @@ def uniform(seed: int, index: int) -> float:
     return random.Random(f"{seed}:{index}").random()  # noqa: S311 (no secret)
 
 
-def sample(logits: Tensor, params: Sequence[SamplingParams], indices: Sequence[int]) -> list[int]:
+class History:
+    """What one request's penalties count: [vocabulary] each, kept from step to step."""
+
+    def __init__(self, vocab_size: int, device: torch.device, prompt: Sequence[int]) -> None:
+        self._answer = torch.zeros(vocab_size, dtype=torch.float32, device=device)
+        self._seen = torch.zeros(vocab_size, dtype=torch.bool, device=device)
+        self._seen[torch.tensor(prompt, dtype=torch.long, device=device)] = True
+
+    def push(self, token: int) -> None:
+        self._answer[token] += 1
+        self._seen[token] = True
+
+    def penalise(self, logits: Tensor, params: SamplingParams) -> Tensor:
+        """The row's logits [vocabulary] less its penalties."""
+        if (divisor := params.repetition_penalty) != 1:
+            pressed = torch.where(logits > 0, logits / divisor, logits * divisor)
+            logits = torch.where(self._seen, pressed, logits)
+        said = self._answer > 0
+        return (
+            logits
+            - params.frequency_penalty * self._answer
+            - params.presence_penalty * said.float()
+        )
+
+
+def sample(
+    logits: Tensor,
+    params: Sequence[SamplingParams],
+    indices: Sequence[int],
+    histories: Sequence[History | None] = (),
+) -> list[int]:
     """Choose one token per row.
 
     logits: [rows, vocabulary], float32. indices: how many tokens each row has generated so far.
+    histories: of the rows that penalise.
     """
+    logits = _adjusted(logits, params, histories or [None] * len(params))
     tokens: list[int] = logits.argmax(-1).tolist()
     drawn = [row for row, p in enumerate(params) if p.temperature > 0]
     if drawn:
-        choices = _draw(logits[drawn], [params[r] for r in drawn], [indices[r] for r in drawn])
+        rows = logits if len(drawn) == len(tokens) else logits[drawn]
+        choices = _draw(rows, [params[r] for r in drawn], [indices[r] for r in drawn])
         for row, token in zip(drawn, choices, strict=True):
             tokens[row] = token
     return tokens
 
 
-def _draw(logits: Tensor, params: Sequence[SamplingParams], indices: Sequence[int]) -> list[int]:
-    def column(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=logits.device).unsqueeze(-1)
+def score(
+    logits: Tensor, tokens: Sequence[int], told: Sequence[int | None]
+) -> list[TokenScore | None]:
+    """What the model thought of each row's token; None for a row of which nothing is told.
 
+    logits: [rows, vocabulary], float32, as the model gave them. told: alternatives for each row.
+    """
+    asked = [row for row, count in enumerate(told) if count is not None]
+    scores: list[TokenScore | None] = [None] * len(tokens)
+    if not asked:
+        return scores
+    logprobs = (logits if len(asked) == len(tokens) else logits[asked]).log_softmax(-1)
+    entropies = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(-1)  # 0 × -inf is NaN
+    most = min(max(told[row] or 0 for row in asked), logprobs.shape[-1], MOST_ALTERNATIVES)
+    values, ids = logprobs.topk(most) if most else (logprobs[:, :0], logprobs[:, :0])
+    chosen = torch.tensor([tokens[row] for row in asked], device=logits.device).unsqueeze(-1)
+    columns = (logprobs.gather(-1, chosen).squeeze(-1), entropies, values, ids)
+    lists = [column.tolist() for column in columns]
+    for row, logprob, entropy, best, names in zip(asked, *lists, strict=True):
+        top = tuple(zip(map(int, names), best, strict=True))[: told[row] or 0]
+        scores[row] = TokenScore(tokens[row], logprob, entropy, top)
+    return scores
+
+
+def _adjusted(
+    logits: Tensor, params: Sequence[SamplingParams], histories: Sequence[History | None]
+) -> Tensor:
+    """The logits with each row's penalties and biases; the given tensor where there are none."""
+    touched = [row for row, p in enumerate(params) if histories[row] or p.logit_bias]
+    if not touched:
+        return logits
+    logits = logits.clone()
+    for row in touched:
+        if history := histories[row]:
+            logits[row] = history.penalise(logits[row], params[row])
+        for token, bias in params[row].logit_bias.items():
+            logits[row, token] += bias
+    return logits
+
+
+def _draw(logits: Tensor, params: Sequence[SamplingParams], indices: Sequence[int]) -> list[int]:
     # The largest logit is taken off first: a tiny temperature would otherwise overflow.
     shifted = (logits - logits.amax(-1, keepdim=True)).double()
-    probs = (shifted / column([p.temperature for p in params])).softmax(-1)
-    if any(p.top_p < 1 for p in params):
-        probs = _keep_nucleus(probs, column([p.top_p for p in params]))
+    probs = (shifted / _column([p.temperature for p in params], logits)).softmax(-1)
+    if any(p.top_k or p.top_p < 1 or p.min_p for p in params):
+        probs = _truncated(probs, params)
     # The cumulative sum runs in the order of the vocabulary, not of the probabilities: two tokens
     # that are almost equally likely may swap ranks with the rounding of a batch, and the draw must
     # not follow them.
     cumulative = probs.cumsum(-1)
-    draws = column([uniform(p.seed, i) for p, i in zip(params, indices, strict=True)])
+    draws = _column([uniform(p.seed, i) for p, i in zip(params, indices, strict=True)], logits)
     chosen = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True)
     tokens: list[int] = chosen.squeeze(-1).clamp(max=logits.shape[-1] - 1).tolist()
     return tokens
 
 
-def _keep_nucleus(probs: Tensor, top_p: Tensor) -> Tensor:
-    """Zero all but the likeliest tokens that together reach `top_p`; equals stay together."""
+def _truncated(probs: Tensor, params: Sequence[SamplingParams]) -> Tensor:
+    """Zero what top_k, then top_p of the rest, then min_p leave out; equals stay together."""
+    vocab_size = probs.shape[-1]
+    top_k = _column([p.top_k or vocab_size for p in params], probs)
+    top_p = _column([p.top_p for p in params], probs)
+    min_p = _column([p.min_p for p in params], probs)
     # Sorting a whole vocabulary costs more than the rest of sampling, and the top nearly always
-    # holds the nucleus. Either way the same least probability comes out.
-    ordered = probs.topk(min(NUCLEUS_GUESS, probs.shape[-1])).values
-    if bool((ordered.sum(-1, keepdim=True) < top_p).any()):
+    # holds all that is kept. Either way the same least probability comes out.
+    ordered = probs.topk(min(NUCLEUS_GUESS, vocab_size)).values
+    ranks = torch.arange(ordered.shape[-1], device=probs.device)
+    enough = (ordered.sum(-1, keepdim=True) >= top_p) | (top_k <= ordered.shape[-1])
+    if not bool(enough.all()):
         ordered = probs.sort(dim=-1, descending=True).values
-    above = ordered.cumsum(-1) - ordered  # probability of the tokens ranked before this one
-    least = ordered.masked_fill(above >= top_p, 1.0).amin(-1, keepdim=True)
+        ranks = torch.arange(vocab_size, device=probs.device)
+    within = ordered.masked_fill(ranks >= top_k, 0.0)
+    total = torch.where(top_k < vocab_size, within.sum(-1, keepdim=True), 1.0)
+    above = within.cumsum(-1) - within  # probability of the tokens ranked before this one
+    out = (ranks >= top_k) | (above >= top_p * total)
+    least = ordered.masked_fill(out, 1.0).amin(-1, keepdim=True)
+    least = torch.maximum(least, min_p * ordered[:, :1])
     return probs.masked_fill(probs < least, 0.0)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=like.device).unsqueeze(-1)

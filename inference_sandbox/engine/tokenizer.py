@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,14 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the tokens; control tokens are silent."""
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes:
+        """What one token stands for by itself: possibly a part of a character."""
+
+    def token_text(self, token: int) -> str:
+        """One token for people to read: a part of a character is U+FFFD, a control token its name."""
+        return self.token_bytes(token).decode("utf-8", "replace")
 
     @property
     def has_chat_template(self) -> bool:
@@ -135,6 +143,11 @@ class SentencePieceTokenizer(Tokenizer):
     def _encode_text(self, text: str) -> list[int]:
         return self._pieces.encode(text)
 
+    def token_bytes(self, token: int) -> bytes:
+        if token >= self.vocab_size:
+            return b""
+        return _piece_bytes(self._pieces.id_to_piece(token))
+
     def decode(self, ids: Sequence[int]) -> str:
         # A model's embedding may be padded beyond the tokenizer: such tokens have no text.
         return self._pieces.decode([i for i in ids if i < self.vocab_size])
@@ -171,6 +184,20 @@ class JsonTokenizer(Tokenizer):
 
     def _encode_text(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _is_byte_level(self) -> bool:
+        return '"ByteLevel"' in json.dumps(json.loads(self._tokenizer.to_str())["decoder"])
+
+    def token_bytes(self, token: int) -> bytes:
+        piece = self._tokenizer.id_to_token(token)
+        if piece is None:
+            return b""
+        if piece in self.control_tokens or not self._is_byte_level:
+            return _piece_bytes(piece)
+        table = _byte_of_character()
+        # A token added beside the vocabulary is written as it is.
+        return b"".join(bytes([table[c]]) if c in table else c.encode() for c in piece)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
@@ -265,6 +292,22 @@ def _replace_all(
     message: Mapping[str, str], controls: re.Pattern[str], stand_ins: Mapping[str, str]
 ) -> dict[str, str]:
     return {k: controls.sub(lambda found: stand_ins[found[0]], v) for k, v in message.items()}
+
+
+def _piece_bytes(piece: str) -> bytes:
+    """A sentencepiece piece: `▁` is a space, `<0x0A>` one byte."""
+    if byte := re.fullmatch(r"<0x([0-9A-F]{2})>", piece):
+        return bytes([int(byte[1], 16)])
+    return piece.replace("▁", " ").encode()
+
+
+@cache
+def _byte_of_character() -> dict[str, int]:
+    """Byte-level BPE writes each byte as a printable character (Radford et al. 2019, GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    moved = {chr(0x100 + number): byte for number, byte in enumerate(others)}
+    return {chr(byte): byte for byte in printable} | moved
 
 
 def _raise_exception(message: str) -> None:

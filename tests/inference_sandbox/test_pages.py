@@ -210,7 +210,7 @@ def test_a_run_that_is_over_shows_its_answer_its_facts_and_why_it_ended(
     listed(run, "two\n", " <i>words")
     text = page(browser, f"{RUNS}{run.pk}/")
     assert "two\n &lt;i&gt;words</div>" in text
-    assert "The model ended its answer by itself." in text
+    assert "The answer came to its end, or to a stop string." in text
     assert "41" in text
     assert run.revision.digest in text
     assert f"{PLAYGROUND}?from={run.pk}" in text

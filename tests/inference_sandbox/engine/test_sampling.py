@@ -80,7 +80,7 @@ def test_seed_and_index_alone_make_the_draw() -> None:
         {"temperature": float("inf")},
         {"top_p": 0},
         {"top_p": 1.1},
-        {"max_tokens": 0},
+        {"max_tokens": -1},
     ],
 )
 def test_parameters_out_of_range_are_refused_by_name(params: dict[str, Any]) -> None:

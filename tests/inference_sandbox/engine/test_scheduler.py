@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from inference_sandbox.engine.request import Request, SamplingParams, State
 from inference_sandbox.engine.scheduler import Move, Scheduler
+from inference_sandbox.engine.stopping import StopMatcher
 from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
 
 
 def request(name: str, length: int = 3) -> Request:
     detokenizer = cast(IncrementalDetokenizer, None)
-    return Request(name, tuple(range(length)), SamplingParams(), detokenizer, [])
+    return Request(
+        name, tuple(range(length)), SamplingParams(), detokenizer, [], StopMatcher(())
+    )
 
 
 def test_requests_are_admitted_in_the_order_they_came() -> None:

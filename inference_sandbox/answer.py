@@ -1,0 +1,56 @@
+"""What a run has come to so far, over all workers that were at it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from inference_sandbox.models import Run
+from inference_sandbox.stream import Entry, Kind
+
+Record = list[Any]  # of one token, as in RunTokens
+
+
+@dataclass
+class Answer:
+    texts: list[str] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    records: list[Record | None] = field(default_factory=list)  # one for each of the tokens
+    prompt: list[Record] = field(default_factory=list)
+    first_at: float | None = None  # monotonic seconds, of this worker's first token
+    rate: float | None = None  # tokens a second, since this worker's first token
+    made_here: int = 0
+    status: Run.Status = Run.Status.FINISHED
+    finish_reason: str = ""
+    error: str = ""
+
+    def take(self, token: int | None, text: str, record: Record | None = None) -> None:
+        self.texts.append(text)
+        if token is not None:
+            self.tokens.append(token)
+            self.records.append(record)
+
+    def take_entry(self, entry: Entry) -> None:
+        """What an earlier worker has written into the stream."""
+        if entry.kind is Kind.PROMPT:
+            self.prompt = entry.data["s"]
+            return
+        self.take(entry.data["t"], entry.data["x"], entry.data.get("r"))
+        self.finish_reason = entry.data.get("f", "")
+
+    def clock(self) -> None:
+        """A token was made here and now."""
+        now = time.monotonic()
+        self.made_here += 1
+        if self.first_at is None:
+            self.first_at = now
+        elif now > self.first_at:
+            self.rate = (self.made_here - 1) / (now - self.first_at)
+
+    def end(self, status: Run.Status, finish_reason: str, error: str = "") -> "Answer":
+        self.status, self.finish_reason, self.error = status, finish_reason, error
+        return self
+
+
+def printable(text: str) -> str:
+    """A model may say NUL, which neither a page nor PostgreSQL can hold."""
+    return text.replace("\x00", "\ufffd")

@@ -1,0 +1,209 @@
+"""What may be asked of a model: the names, what stands where nothing is said, and the bounds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from django.conf import settings
+
+from distribution.errors import StoreError
+from distribution.models import Revision
+from inference_sandbox import tokens
+from inference_sandbox.engine.request import MOST_ALTERNATIVES
+from inference_sandbox.models import Run
+from portal.refusals import Code, Refusal
+
+if TYPE_CHECKING:
+    from inference_sandbox.engine.tokenizer import Tokenizer
+
+MAX_SEED = 2**63 - 1
+MOST_STOPS, LONGEST_STOP = 16, 200
+# More than any token has: a prompt beyond it is too long, and costs nothing to be counted.
+CHARACTERS_OF_A_TOKEN = 128
+
+
+class Asked(TypedDict, total=False):
+    """One prompt with its parameters, as `Run` keeps them; what is left out has Run's default.
+
+    The prompt is one of three: `prompt` (text, in the mode's template), `messages` (a conversation,
+    mode chat), `prompt_ids` (tokens, taken as they are).
+    """
+
+    mode: str
+    prompt: str
+    messages: Sequence[Mapping[str, str]]
+    prompt_ids: Sequence[int]
+    forced: Sequence[int]  # tokens that the answer begins with
+    parent: Run | None
+    repeats: Run | None
+    max_tokens: int  # 0 reads the prompt alone
+    temperature: float  # 0 to 2, 0 takes the likeliest token each time
+    top_k: int  # 0: all
+    top_p: float  # above 0, at most 1
+    min_p: float  # 0 to 1
+    repetition_penalty: float  # above 0, at most 2
+    presence_penalty: float  # -2 to 2
+    frequency_penalty: float  # -2 to 2
+    logit_bias: Mapping[str, float]
+    stop: Sequence[str]
+    seed: int | None
+    ignore_eos: bool
+    logprobs: int | None
+    prompt_logprobs: int | None
+    repeatable: bool
+    keep: bool
+
+
+# name → (least, most, name for people)
+BOUNDS: dict[str, tuple[float, float, str]] = {
+    "temperature": (0, 2, "temperature"),
+    "top_k": (0, 1_000_000, "top-k"),
+    "min_p": (0, 1, "min-p"),
+    "presence_penalty": (-2, 2, "presence penalty"),
+    "frequency_penalty": (-2, 2, "frequency penalty"),
+    "seed": (0, MAX_SEED, "seed"),
+    "logprobs": (0, MOST_ALTERNATIVES, "number of alternatives"),
+    "prompt_logprobs": (0, MOST_ALTERNATIVES, "number of the prompt's alternatives"),
+}
+
+
+def check(revision: Revision, asked: Asked) -> dict[str, Any]:
+    """The fields of a Run. Raises the Refusal that names the field at fault."""
+    given: dict[str, Any] = {**asked}
+    if given.get("seed") is None:
+        given.pop("seed", None)
+    _check_numbers(given)
+    _check_lists(given)
+    ids = _prompt_tokens(revision, given)
+    _check_tokens(revision, given)
+    room = len(given.get("forced", ()))
+    _check_room(revision, len(ids), max(given.get("max_tokens", Run().max_tokens), room))
+    return {**given, "prompt_tokens": len(ids)}
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    # Written so that NaN, which compares false with everything, is refused.
+    for name, (least, most, words) in BOUNDS.items():
+        value = given.get(name)
+        if value is not None and not (math.isfinite(value) and least <= value <= most):
+            raise invalid(name, f"The {words} must be from {least} to {most}, not {value}.")
+    top_p, divisor = given.get("top_p", 1.0), given.get("repetition_penalty", 1.0)
+    if not 0 < top_p <= 1:
+        raise invalid("top_p", f"Top-p must be above 0 and at most 1, not {top_p}.")
+    if not 0 < divisor <= 2:
+        raise invalid(
+            "repetition_penalty",
+            f"The repetition penalty must be above 0 and at most 2, not {divisor}.",
+        )
+    most_tokens = settings.SANDBOX_MAX_TOKENS
+    asked_tokens = given.get("max_tokens", 1)
+    reads = given.get("prompt_logprobs") is not None
+    if not (0 if reads else 1) <= asked_tokens <= most_tokens:
+        raise invalid("max_tokens", f"Ask for 1 to {most_tokens} tokens, not {asked_tokens}.")
+
+
+def _check_lists(given: dict[str, Any]) -> None:
+    stops = list(given.get("stop", ()))
+    if len(stops) > MOST_STOPS or not all(0 < len(stop) <= LONGEST_STOP for stop in stops):
+        raise invalid(
+            "stop",
+            f"Give at most {MOST_STOPS} stop strings of 1 to {LONGEST_STOP} characters each.",
+        )
+    for stop in stops:
+        _check_characters("stop", stop)
+    for bias in given.get("logit_bias", {}).values():
+        if not -100 <= bias <= 100:
+            raise invalid("logit_bias", f"A bias must be from -100 to 100, not {bias}.")
+
+
+def _check_tokens(revision: Revision, given: dict[str, Any]) -> None:
+    """Tokens that came as numbers must be the model's."""
+    known = _tokenizer(revision).vocab_size
+    for name in ("prompt_ids", "forced", "logit_bias"):
+        for token in map(int, given.get(name, ())):
+            if not 0 <= token < known:
+                raise invalid(
+                    name, f"Token {token} is outside the {known:,} of {revision.release.name}."
+                )
+
+
+def _check_room(revision: Revision, count: int, max_tokens: int) -> None:
+    release = revision.release
+    limit = tokens.context_limit(release)
+    if count >= limit:
+        raise _too_long(
+            "prompt",
+            f"The prompt has {count:,} tokens; {release.name} takes {limit:,} here, prompt and "
+            "answer together.",
+            f"Shorten the prompt to fewer than {limit:,} tokens.",
+        )
+    if count + max_tokens > limit:
+        raise _too_long(
+            "max_tokens",
+            f"The prompt has {count:,} tokens and you ask for {max_tokens:,} more; together "
+            f"{release.name} takes {limit:,} here.",
+            f"Ask for at most {limit - count:,} tokens, or shorten the prompt.",
+        )
+
+
+def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
+    """The prompt as the model will read it; `prompt` becomes what people read of it."""
+    from inference_sandbox.engine.tokenizer import TokenizerError
+
+    limit = tokens.context_limit(revision.release)
+    mode, messages = given.get("mode", Run.Mode.PLAIN), given.get("messages", ())
+    if mode not in Run.Mode.values:
+        raise invalid("mode", f"The mode must be one of {', '.join(Run.Mode.values)}.")
+    tokenizer = _tokenizer(revision)
+    if ids := given.get("prompt_ids"):
+        _check_tokens(revision, {"prompt_ids": ids})
+        given["prompt"] = tokenizer.decode(ids).replace("\x00", "\ufffd")
+        return list(ids)
+    for message in messages:
+        _check_text(message.get("content", ""), "messages", limit=limit)
+    if messages:
+        given["prompt"] = messages[-1].get("content", "")
+    _check_text(given.get("prompt", ""), "prompt", limit=limit)
+    try:
+        return tokens.encode(tokenizer, mode, given["prompt"], messages)
+    except TokenizerError as error:
+        raise invalid("mode", str(error)) from error
+
+
+def _check_text(text: str, name: str, *, limit: int) -> None:
+    if len(text) > limit * CHARACTERS_OF_A_TOKEN:
+        raise _too_long(
+            name,
+            f"The prompt has {len(text):,} characters, far more than the {limit:,} tokens that "
+            "fit here, prompt and answer together.",
+            f"Shorten the prompt to fewer than {limit:,} tokens.",
+        )
+    if not text.strip():
+        raise invalid(name, "The prompt is empty: write what the model shall go on from.")
+    _check_characters(name, text)
+
+
+def _check_characters(name: str, text: str) -> None:
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise invalid(name, "The text holds a character that is no text (NUL or half a pair).")
+
+
+def _tokenizer(revision: Revision) -> "Tokenizer":
+    from inference_sandbox.engine.tokenizer import TokenizerError
+
+    try:
+        return tokens.tokenizer_of(revision)
+    except (StoreError, TokenizerError) as error:
+        raise Refusal(
+            Code.UNAVAILABLE,
+            f"The tokenizer of {revision.release.name} cannot be read: {error}",
+            "Try again in a minute; if it stays so, tell a manager of this site.",
+        ) from error
+
+
+def invalid(name: str, sentence: str) -> Refusal:
+    return Refusal(Code.INVALID, sentence, "Mend it and send again.", fields={name: [sentence]})
+
+
+def _too_long(name: str, detail: str, way_out: str) -> Refusal:
+    return Refusal(Code.TOO_LONG, detail, way_out, fields={name: [f"{detail} {way_out}"]})
