@@ -113,10 +113,9 @@ def measure(options: argparse.Namespace, dtype: str) -> None:
     checkpoint = load_checkpoint(
         options.folder,
         dtype=DTYPES[dtype],
-        device=options.device,
         tokenizer_vocab_size=tokenizer.vocab_size,
     )
-    model = Transformer.from_weights(checkpoint.args, checkpoint.weights)
+    model = Transformer(checkpoint.args, checkpoint.weights, device=options.device)
     engine = Engine(model, tokenizer, max_len=len(prompt) + options.tokens + 1)
     theirs = to_transformers(checkpoint).to(options.device)
     for rows in (1, 8):

@@ -104,7 +104,7 @@ class Site:
         self._spawn("worker", [*worker, "-Q", "default", "-c", "4", "-n", "default@%h"])
         self._spawn(
             "engine",
-            [*worker, "-Q", f"model.{RELEASE}", "-c", "8", "-n", "engine@%h"],
+            [*worker, "-Q", f"model.{RELEASE}", "-c", "64", "-n", "engine@%h"],
         )
         self._spawn(
             "beat",

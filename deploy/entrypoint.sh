@@ -33,9 +33,10 @@ case "$role" in
   gpu-worker)
     [ -n "${WEIGHBRIDGE_RELEASE:-}" ] ||
       wrong "Set WEIGHBRIDGE_RELEASE to the slug of the release that this worker serves, for example llama-7b."
-    # Threads, not processes: one engine owns the device, and each thread waits for one request of its batch.
+    # Threads, not processes: one engine owns the device, and each thread waits for one request. There are more of them
+    # than the batch has room for, so that the engine can choose whose turn it is.
     exec celery -A portal worker -Q "model.$WEIGHBRIDGE_RELEASE" -n "$WEIGHBRIDGE_RELEASE@%h" \
-      --pool threads --concurrency "${WEIGHBRIDGE_BATCH:-8}" --loglevel "$LEVEL" "$@"
+      --pool threads --concurrency "${WEIGHBRIDGE_TASKS:-64}" --loglevel "$LEVEL" "$@"
     ;;
   beat)
     exec celery -A portal beat --schedule "${TMPDIR:-/tmp}/weighbridge-beat" --pidfile= --loglevel "$LEVEL" "$@"

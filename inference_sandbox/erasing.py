@@ -18,7 +18,7 @@ def erase(account: Account) -> None:
     transaction.on_commit(partial(_forget, list(runs.values_list("pk", flat=True))))
     RunTokens.objects.filter(run__account=account).delete()
     runs.update(**dict.fromkeys(("prompt", "output", "error", "note"), ""), seed=0)
-    runs.update(**dict.fromkeys(("messages", "prompt_ids", "forced", "stop"), []), logit_bias={})
+    runs.update(messages=[], prompt_ids=[], forced=[], stop=[], logit_bias={})
 
 
 def _forget(runs: Iterable[UUID]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -78,6 +78,7 @@ def _begin(run_id: UUID, writer: stream.Writer) -> Run | None:
 
 def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
     """Whatever goes wrong with the model is the run's own end, told to its person."""
+    from inference_sandbox.engine.memory import NoRoom
     from inference_sandbox.engine.params import CheckpointError
     from inference_sandbox.engine.request import PromptTooLong
     from inference_sandbox.engine.tokenizer import TokenizerError
@@ -89,7 +90,7 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
         return _generate(run, writer, watch, answer)
     except (stream.LeaseLost, stream.StreamDown):
         raise  # not the model's fault: the run stays as it is, and the sweep finds it
-    except (CheckpointError, TokenizerError, StoreError, PromptTooLong) as error:
+    except (CheckpointError, TokenizerError, StoreError, PromptTooLong, NoRoom) as error:
         return answer.end(Run.Status.FAILED, "error", str(error))
     except Exception as error:
         log.exception("run %s failed", run.pk)
@@ -117,9 +118,16 @@ def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> 
             return _stopped(answer, watch)
         try:
             outputs = _outputs(run, engine, request_id, answer)
+            _let_the_database_go()
             return _forward(outputs, Pen(run, engine.tokenizer, writer, watch, answer))
         finally:
             engine.runner.cancel(request_id)  # leaving early frees its row
+
+
+def _let_the_database_go() -> None:
+    """Many runs wait for tokens at once; none holds a connection while it waits."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _begin_with_forced(

@@ -196,10 +196,10 @@ ALARM_COPIES = env.int("WEIGHBRIDGE_ALARM_COPIES", 3)
 # ---- Sandbox -------------------------------------------------------------------------------------
 SANDBOX_DEVICE = env.str("WEIGHBRIDGE_DEVICE", "cpu")
 SANDBOX_DTYPE = env.str("WEIGHBRIDGE_DTYPE", "float32")
-if SANDBOX_DTYPE not in ("float32", "bfloat16"):
-    raise ImproperlyConfigured("WEIGHBRIDGE_DTYPE must be float32 or bfloat16.")
+if SANDBOX_DTYPE not in ("float32", "bfloat16", "int8"):
+    raise ImproperlyConfigured("WEIGHBRIDGE_DTYPE must be float32, bfloat16 or int8.")
 SANDBOX_CONTEXT = env.int("WEIGHBRIDGE_CONTEXT", 2048)  # tokens, prompt and answer together
-SANDBOX_BATCH = env.int("WEIGHBRIDGE_BATCH", 8)  # requests in one running batch
+SANDBOX_BATCH = env.int("WEIGHBRIDGE_BATCH", 16)  # requests in one running batch
 SANDBOX_MAX_TOKENS = env.int("WEIGHBRIDGE_MAX_TOKENS", 1024)  # of one answer
 SANDBOX_STREAM_SECONDS = env.int(
     "WEIGHBRIDGE_STREAM_SECONDS", 86400

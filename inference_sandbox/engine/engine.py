@@ -9,8 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inference_sandbox.engine import memory
+from inference_sandbox.engine.batch import Piece
+from inference_sandbox.engine.cache import KeptPrefixes
 from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint
-from inference_sandbox.engine.model import KVCache, Transformer, Window
+from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.request import (
     FinishReason,
     PromptTooLong,
@@ -20,7 +23,7 @@ from inference_sandbox.engine.request import (
     TokenScore,
 )
 from inference_sandbox.engine.sampling import History, sample, score
-from inference_sandbox.engine.scheduler import Scheduler
+from inference_sandbox.engine.scheduler import ALONE, Scheduler, Share
 from inference_sandbox.engine.stopping import StopMatcher
 from inference_sandbox.engine.tokenizer import IncrementalDetokenizer, Tokenizer, load_tokenizer
 
@@ -35,9 +38,9 @@ __all__ = [
     "TokenScore",
 ]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# A long prompt is read in pieces, so that the attention mask and the activations stay small.
-PREFILL_CHUNK = 512
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.bfloat16}
+PREFIXES = 4  # rows for the beginnings of prompts that may come again
+SCORED_AT_ONCE = 64  # rows of logits, each as wide as the vocabulary
 
 
 @dataclass(frozen=True)
@@ -49,30 +52,40 @@ class EngineInfo:
     max_batch: int
 
 
+@dataclass(frozen=True)
+class Load:
+    running: int
+    waiting: int
+    slots: int
+
+
 class Engine:
     """Not thread-safe: one thread owns it (see `runner.EngineRunner`)."""
 
     def __init__(
-        self, model: Transformer, tokenizer: Tokenizer, *, max_batch: int = 8, max_len: int = 2048
+        self,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        *,
+        max_batch: int = 8,
+        max_len: int = 2048,
+        dtype: str = "",
     ) -> None:
+        """max_batch and max_len are reduced to what the device has memory for."""
         self.model, self.tokenizer = model, tokenizer
-        weight = model.tok_embeddings.weight
-        self._device = weight.device
+        extra = ALONE + PREFIXES
+        found = _room(model, rows=max_batch + extra, length=min(max_len, model.args.max_seq_len))
+        max_batch = found.rows - extra
         self.info = EngineInfo(
-            n_params=sum(parameter.numel() for parameter in model.parameters()),
-            dtype=str(weight.dtype).removeprefix("torch."),
-            device=str(weight.device),
-            context_limit=min(max_len, model.args.max_seq_len),
+            n_params=model.n_params,
+            dtype=dtype or str(model.dtype).removeprefix("torch."),
+            device=str(model.device),
+            context_limit=found.length,
             max_batch=max_batch,
         )
         self._scheduler = Scheduler(max_batch)
-        self._cache = KVCache(
-            model.args,
-            rows=max_batch,
-            length=self.info.context_limit,
-            dtype=weight.dtype,
-            device=weight.device,
-        )
+        self._cache = model.cache(rows=found.rows, length=found.length)
+        self._prefixes = KeptPrefixes(range(max_batch + ALONE, found.rows))
         self._histories: dict[str, History] = {}  # of the requests that penalise
         self._pending: list[StepOutput] = []  # ends that no forward pass has to find out
 
@@ -86,22 +99,31 @@ class Engine:
         max_batch: int = 8,
         max_len: int = 2048,
     ) -> Engine:
-        """Read a release's folder. Raises CheckpointError or TokenizerError with the cause."""
+        """Read a release's folder. Raises CheckpointError or TokenizerError with the cause.
+
+        dtype int8: the weights of the products alone; all else is bfloat16.
+        """
         if dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
         tokenizer = load_tokenizer(folder)
         checkpoint = load_checkpoint(
-            Path(folder),
-            dtype=DTYPES[dtype],
-            device=device,
-            tokenizer_vocab_size=tokenizer.vocab_size,
+            Path(folder), dtype=DTYPES[dtype], tokenizer_vocab_size=tokenizer.vocab_size
         )
-        model = Transformer.from_weights(checkpoint.args, checkpoint.weights)
-        return cls(model, tokenizer, max_batch=max_batch, max_len=max_len)
+        model = Transformer(
+            checkpoint.args, checkpoint.weights, device=device, int8=dtype == "int8"
+        )
+        return cls(model, tokenizer, max_batch=max_batch, max_len=max_len, dtype=dtype)
 
     @property
     def has_work(self) -> bool:
         return bool(self._pending) or self._scheduler.has_work
+
+    @property
+    def load_now(self) -> Load:
+        """Safe in any thread: three numbers, perhaps of two moments."""
+        scheduler = self._scheduler
+        running = len(scheduler.running) + len(scheduler.alone)
+        return Load(running, len(scheduler.waiting), scheduler.max_batch)
 
     def check(self, prompt_tokens: Sequence[int], generated: Sequence[int] = ()) -> None:
         """Raise ValueError (PromptTooLong) if the engine cannot take this. Safe in any thread."""
@@ -126,14 +148,15 @@ class Engine:
     ) -> None:
         """Queue a request; it joins the batch at the next step with a free row.
 
-        `generated` are tokens this request already got, before a crash: they count against
-        max_tokens, and their text is not sent again.
+        `generated` are tokens this request already has: got before a crash, or forced upon it. They
+        count against max_tokens, and their text is not sent again. `user`: whose it is.
         """
         self.check(prompt_tokens, generated)
         request = self._request(request_id, prompt_tokens, params, generated)
+        request.user = user
         self._scheduler.add(request)
         if params.penalises:
-            history = History(self.model.args.vocab_size, self._device, prompt_tokens)
+            history = History(self.model.args.vocab_size, self.model.device, prompt_tokens)
             for token in generated:
                 history.push(token)
             self._histories[request_id] = history
@@ -166,23 +189,21 @@ class Engine:
         """Drop every request without a word, after a step that raised."""
         self._pending.clear()
         self._histories.clear()
+        self._prefixes.forget()
         self._scheduler.clear()
 
     @torch.inference_mode()
     def step(self) -> list[StepOutput]:
-        """Advance every running request by one token, then let waiting ones in."""
+        """Everybody's next token, and the next chunk of the prompts that are being read."""
         outputs, self._pending = self._pending, []
-        if running := list(self._scheduler.running):
-            outputs += self._accept(running, self._decode(running))
-        while request := self._scheduler.admit():
-            logits, scores = self._prefill(request)
-            if request.params.max_tokens == 0:
-                end = self._end(request, None, "", FinishReason.LENGTH)
-                outputs.append(replace(end, prompt=scores))
-                continue
-            if scores is not None:
-                outputs.append(StepOutput(request.request_id, None, "", prompt=scores))
-            outputs += self._accept([request], logits)
+        while self._scheduler.admit():
+            pass
+        self._use_prefixes()
+        if shares := self._scheduler.plan():
+            outputs += self._compute(shares)
+        for request in list(self._scheduler.alone):
+            count = min(request.length - request.read, self._scheduler.idle_chunk)
+            outputs += self._compute([Share(request, count)])
         return outputs
 
     def generate(
@@ -199,37 +220,72 @@ class Engine:
             self.cancel("generate")
             self._pending.clear()
 
-    def _prefill(self, request: Request) -> tuple[Tensor, tuple[TokenScore, ...] | None]:
-        """Read the request's tokens into its row; logits after the last, [1, vocabulary].
+    # ---- One step ---------------------------------------------------------------------------------
 
-        With them what the model thought of the prompt, if that was asked.
-        """
+    def _compute(self, shares: list[Share]) -> list[StepOutput]:
+        """One forward pass for all shares, and what follows from it."""
+        pieces = [self._piece(share) for share in shares]
+        batch = self.model.batch(pieces)
+        hidden = self.model(batch, self._cache)
+        outputs: list[StepOutput] = []
+        through: list[Request] = []  # whose next token can be chosen
+        lasts: list[int] = []  # and after which token of the batch
+        end = 0
+        for number in batch.order:
+            request, piece = shares[number].request, pieces[number]
+            first, end = end, end + len(piece.tokens)
+            if request.params.prompt_logprobs is not None:
+                self._score_prompt(request, piece, hidden[first:end])
+            request.read = piece.end
+            if request.read < request.length:
+                continue
+            if output := self._prompt_read(request):
+                outputs.append(output)
+            if request.params.max_tokens:
+                through.append(request)
+                lasts.append(end - 1)
+        if through:
+            outputs += self._accept(through, self.model.logits(hidden[lasts]))
+        return outputs
+
+    def _use_prefixes(self) -> None:
+        """Copy what another row holds of a prompt's beginning, for requests that have not begun."""
+        running = self._scheduler.running  # each in the row of its place
+        for request in running:
+            if request.read or not request.may_share:
+                continue
+            live = [(row, r.tokens[: r.read]) for row, r in enumerate(running) if r.read]
+            if prefix := self._prefixes.find(request.tokens, live):
+                assert request.row is not None
+                self._cache.copy(source=prefix.row, target=request.row, length=prefix.length)
+                request.read = prefix.length
+
+    def _piece(self, share: Share) -> Piece:
+        request = share.request
         assert request.row is not None
-        tokens = self._tensor([request.tokens])
-        positions = torch.arange(request.length, device=self._device).unsqueeze(0)
-        told = request.params.prompt_logprobs
-        scores = [TokenScore(request.prompt[0], None)]
-        for start in range(0, request.length, PREFILL_CHUNK):
-            piece = slice(start, start + PREFILL_CHUNK)
-            length = min(piece.stop, request.length)
-            window = Window(self._cache, positions[:, piece], first_row=request.row, length=length)
-            logits = self.model(
-                tokens[:, piece], positions[:, piece], window, last_only=told is None
-            )
-            if told is not None:
-                following = request.prompt[start + 1 : piece.stop + 1]
-                thoughts = score(logits[0, : len(following)], following, [told] * len(following))
-                scores += [thought for thought in thoughts if thought]
-                logits = logits[:, -1]
-        return logits, None if told is None else tuple(scores)
+        if request.length - request.read == 1:
+            return Piece(request.row, request.read, [request.last])
+        tokens = request.tokens[request.read : request.read + share.count]
+        return Piece(request.row, request.read, tokens)
 
-    def _decode(self, running: list[Request]) -> Tensor:
-        """One forward pass for the latest token of every row; logits, [rows, vocabulary]."""
-        tokens = self._tensor([[request.generated[-1]] for request in running])
-        positions = self._tensor([[request.length - 1] for request in running])
-        longest = max(request.length for request in running)
-        window = Window(self._cache, positions, first_row=0, length=longest)
-        return self.model(tokens, positions, window)
+    def _score_prompt(self, request: Request, piece: Piece, hidden: Tensor) -> None:
+        """Note what the model thought of the prompt's tokens that follow those of the piece."""
+        told = request.params.prompt_logprobs
+        if not request.scores:
+            request.scores.append(TokenScore(request.prompt[0], None))
+        following = request.prompt[piece.start + 1 : piece.end + 1]
+        for start in range(0, len(following), SCORED_AT_ONCE):
+            some = following[start : start + SCORED_AT_ONCE]
+            logits = self.model.logits(hidden[start : start + len(some)])
+            request.scores += [one for one in score(logits, some, [told] * len(some)) if one]
+
+    def _prompt_read(self, request: Request) -> StepOutput | None:
+        """What is to be told once the whole prompt is read."""
+        scores = tuple(request.scores) or None
+        request.scores = []
+        if request.params.max_tokens == 0:
+            return replace(self._end(request, None, "", FinishReason.LENGTH), prompt=scores)
+        return StepOutput(request.request_id, None, "", prompt=scores) if scores else None
 
     def _accept(self, requests: list[Request], logits: Tensor) -> list[StepOutput]:
         """Choose each row's next token and say what follows from it."""
@@ -251,17 +307,34 @@ class Engine:
     def _end(
         self, request: Request, token: int | None, text: str, reason: FinishReason
     ) -> StepOutput:
+        self._keep_prefix(request)
         if move := self._scheduler.finish(request):
-            self._cache.move(source=move.source, target=move.target, length=move.length)
+            self._cache.copy(source=move.source, target=move.target, length=move.length)
         self._histories.pop(request.request_id, None)
         if not request.stopping.stopped:
             text += request.stopping.push(request.detokenizer.flush()) + request.stopping.flush()
         return StepOutput(request.request_id, token, text, reason)
+
+    def _keep_prefix(self, request: Request) -> None:
+        if request.row is None or request.params.repeatable:
+            return
+        row = self._prefixes.keep(request.tokens[: request.read])
+        if row is not None:
+            self._cache.copy(source=request.row, target=row, length=request.read)
 
     def _finish_reason(self, request: Request) -> FinishReason | None:
         return request.finish_reason(
             eos_ids=self.tokenizer.eos_ids, context_limit=self.info.context_limit
         )
 
-    def _tensor(self, values: list[list[int]]) -> Tensor:
-        return torch.tensor(values, device=self._device)
+
+def _room(model: Transformer, *, rows: int, length: int) -> memory.Room:
+    args = model.args
+    bytes_of_token = args.n_layers * 2 * args.n_kv_heads * args.head_dim * model.dtype.itemsize
+    return memory.room(
+        free=memory.free_bytes(model.device),
+        bytes_of_token=bytes_of_token,
+        rows=rows,
+        length=length,
+        least=1 + ALONE + PREFIXES,
+    )

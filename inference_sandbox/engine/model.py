@@ -1,18 +1,22 @@
 """The LLaMA architecture: RMSNorm, rotary embeddings, SwiGLU, grouped-query attention.
 
-Parameters are named as in the original checkpoints. Every row of a batch has positions of its own,
-so requests of different lengths share one forward pass. Shapes in comments: B rows, T new tokens
-per row, L cached positions looked at, H query heads, K key/value heads, R = H / K, D head size.
+Weights come under the names of the original checkpoints. The model computes flat batches (see
+`batch.Batch`) over the rows of a cache. Shapes in comments: N tokens, of whichever sequences, L
+cached positions looked at, H query heads, K key/value heads, R = H / K, D head size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from inference_sandbox.engine.batch import Batch, Group, Piece
+from inference_sandbox.engine.cache import KVCache
+from inference_sandbox.engine.linear import Linear, make_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,47 +36,10 @@ class ModelArgs:
     def head_dim(self) -> int:
         return self.dim // self.n_heads
 
-
-class KVCache:
-    """Keys and values of `rows` sequences, allocated once: [layers, rows, K, length, D] each."""
-
-    def __init__(
-        self, args: ModelArgs, *, rows: int, length: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
-        shape = (args.n_layers, rows, args.n_kv_heads, length, args.head_dim)
-        # Zeros, not whatever was in memory: a masked position still meets a weight of 0, and
-        # 0 × NaN is NaN.
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
-
-    def move(self, *, source: int, target: int, length: int) -> None:
-        """Copy one row's first `length` positions over another row."""
-        for cache in (self.keys, self.values):
-            cache[:, target, :, :length] = cache[:, source, :, :length]
-
-
-class Window:
-    """The part of a cache that one forward pass writes and reads, and where its tokens stand."""
-
-    def __init__(self, cache: KVCache, positions: Tensor, *, first_row: int, length: int) -> None:
-        rows = positions.shape[0]
-        self._rows = slice(first_row, first_row + rows)
-        self._index = torch.arange(rows, device=positions.device).unsqueeze(-1)  # [B, 1]
-        self._cache, self._positions, self._length = cache, positions, length
-
-    def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write [B, T, K, D] at the tokens' positions; views of all so far, [B, K, L, D]."""
-        held_keys = self._cache.keys[layer, self._rows]
-        held_values = self._cache.values[layer, self._rows]
-        held_keys[self._index, :, self._positions] = keys
-        held_values[self._index, :, self._positions] = values
-        return held_keys[:, :, : self._length], held_values[:, :, : self._length]
-
-    def mask(self, repeats: int) -> Tensor:
-        """True where a token may look (itself and before), [B, 1, R·T, L]."""
-        columns = torch.arange(self._length, device=self._positions.device)
-        seen = columns <= self._positions.unsqueeze(-1)  # [B, T, L]
-        return seen.repeat(1, repeats, 1).unsqueeze(1)
+    @property
+    def repeats(self) -> int:
+        """Query heads that share one key head."""
+        return self.n_heads // self.n_kv_heads
 
 
 def rotation_table(args: ModelArgs) -> Tensor:
@@ -85,109 +52,147 @@ def rotation_table(args: ModelArgs) -> Tensor:
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    """Turn each pair (2i, 2i + 1) of [B, T, heads, D] by its position's angles [B, T, 1, D / 2]."""
+    """Turn each pair (2i, 2i + 1) of [N, heads, D] by its position's angles [N, heads, D / 2]."""
     pairs = torch.view_as_complex(heads.float().reshape(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
 
 
-class RMSNorm(nn.Module):
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x: [N, dim], scaled to a mean square of 1, times weight: [dim].
 
-    def forward(self, x: Tensor) -> Tensor:
-        # In float32 whatever the weights are: a sum of squares loses too much in bfloat16.
-        normed = F.rms_norm(x.float(), self.weight.shape, eps=self.eps)
-        return normed.type_as(x) * self.weight
+    In float32 whatever the weights are: a sum of squares loses too much in bfloat16. Half the time
+    of `F.rms_norm`, which on a CPU is a chain of twice as many operations.
+    """
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    mean_square = length.square_().mul_(1 / x.shape[-1]).add_(eps)
+    return (x * mean_square.rsqrt_()).type_as(x).mul_(weight)
 
 
-class Attention(nn.Module):
-    def __init__(self, args: ModelArgs, layer: int) -> None:
-        super().__init__()
-        self.layer, self.head_dim = layer, args.head_dim
-        self.n_kv_heads, self.repeats = args.n_kv_heads, args.n_heads // args.n_kv_heads
-        kv_dim = args.n_kv_heads * args.head_dim
-        self.wq = nn.Linear(args.dim, args.dim, bias=False)
-        self.wk = nn.Linear(args.dim, kv_dim, bias=False)
-        self.wv = nn.Linear(args.dim, kv_dim, bias=False)
-        self.wo = nn.Linear(args.dim, args.dim, bias=False)
+class Layer:
+    """One block. Products that read the same input are one product: wq, wk, wv, and w1, w3."""
 
-    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor, window: Window) -> Tensor:
-        rows, time, dim = x.shape
-        queries, keys, values = (
-            linear(x).view(rows, time, -1, self.head_dim) for linear in (self.wq, self.wk, self.wv)
-        )
-        keys, values = window.update(self.layer, rotate(keys, rotation), values)
+    def __init__(
+        self, args: ModelArgs, number: int, weights: Mapping[str, Tensor], *, int8: bool
+    ) -> None:
+        self.args, self.number = args, number
+
+        def linear(*names: str) -> Linear:
+            return make_linear(torch.cat([weights[f"{name}.weight"] for name in names]), int8=int8)
+
+        self._wqkv = linear("attention.wq", "attention.wk", "attention.wv")
+        self._wo = linear("attention.wo")
+        self._w13 = linear("feed_forward.w1", "feed_forward.w3")
+        self._w2 = linear("feed_forward.w2")
+        self._attention_norm = weights["attention_norm.weight"]
+        self._ffn_norm = weights["ffn_norm.weight"]
+
+    def __call__(
+        self, x: Tensor, rotation: Tensor, places: Tensor, batch: Batch, cache: KVCache
+    ) -> Tensor:
+        """x: [N, dim]. rotation: [N, H + 2K, D / 2]."""
+        args = self.args
+        heads = self._wqkv(self._norm(x, self._attention_norm)).view(x.shape[0], -1, args.head_dim)
+        # Values are turned by nothing: one call for all three is quicker than two.
+        heads = rotate(heads, rotation)
+        cache.write(self.number, places, heads[:, args.n_heads :])
+        queries = heads[:, : args.n_heads]
+        mixed = [self._attend(queries[g.first : g.last], g, cache) for g in batch.groups]
+        x = x + self._wo(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+        gate, up = self._w13(self._norm(x, self._ffn_norm)).chunk(2, -1)
+        return x + self._w2(F.silu(gate).mul_(up))
+
+    def _attend(self, queries: Tensor, group: Group, cache: KVCache) -> Tensor:
+        """queries: [N, H, D] of the group's tokens. Returns [N, H·D]."""
+        args = self.args
+        rows = group.rows.stop - group.rows.start
+        time = queries.shape[0] // rows
         # The R query heads that share a key head become R·T rows of one query matrix, so that
         # the cached keys are read in place and never repeated.
-        split = (rows, time, self.n_kv_heads, self.repeats, self.head_dim)
-        queries = rotate(queries, rotation).view(split).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        mixed = mixed.view(rows, self.n_kv_heads, self.repeats, time, self.head_dim)
-        return self.wo(mixed.permute(0, 3, 1, 2, 4).reshape(rows, time, dim))
+        split = (rows, time, args.n_kv_heads, args.repeats, args.head_dim)
+        queries = queries.reshape(split).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        keys = cache.keys(self.number, group.rows, group.length)
+        values = cache.values(self.number, group.rows, group.length)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask)
+        mixed = mixed.view(rows, args.n_kv_heads, args.repeats, time, args.head_dim)
+        return mixed.permute(0, 3, 1, 2, 4).reshape(rows * time, args.dim)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return rms_norm(x, weight, self.args.norm_eps)
 
 
-class FeedForward(nn.Module):
-    def __init__(self, args: ModelArgs) -> None:
-        super().__init__()
-        self.w1 = nn.Linear(args.dim, args.hidden_dim, bias=False)
-        self.w2 = nn.Linear(args.hidden_dim, args.dim, bias=False)
-        self.w3 = nn.Linear(args.dim, args.hidden_dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
-
-
-class Block(nn.Module):
-    def __init__(self, args: ModelArgs, layer: int) -> None:
-        super().__init__()
-        self.attention = Attention(args, layer)
-        self.feed_forward = FeedForward(args)
-        self.attention_norm = RMSNorm(args.dim, args.norm_eps)
-        self.ffn_norm = RMSNorm(args.dim, args.norm_eps)
-
-    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor, window: Window) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotation, mask, window)
-        return x + self.feed_forward(self.ffn_norm(x))
-
-
-class Transformer(nn.Module):
-    rotations: Tensor
-
-    def __init__(self, args: ModelArgs) -> None:
-        super().__init__()
+class Transformer:
+    def __init__(
+        self,
+        args: ModelArgs,
+        weights: Mapping[str, Tensor],
+        *,
+        device: torch.device | str = "cpu",
+        int8: bool = False,
+    ) -> None:
+        """weights: under their original names, all of one dtype, on any device."""
         self.args = args
-        self.tok_embeddings = nn.Embedding(args.vocab_size, args.dim)
-        self.layers = nn.ModuleList(Block(args, layer) for layer in range(args.n_layers))
-        self.norm = RMSNorm(args.dim, args.norm_eps)
-        self.output = nn.Linear(args.dim, args.vocab_size, bias=False)
-        if args.tied:
-            self.output.weight = self.tok_embeddings.weight
+        self.embeddings = weights["tok_embeddings.weight"].to(device)
+        self.layers = []
+        for number in range(args.n_layers):
+            start = f"layers.{number}."
+            own = {
+                name.removeprefix(start): tensor.to(device)
+                for name, tensor in weights.items()
+                if name.startswith(start)
+            }
+            self.layers.append(Layer(args, number, own, int8=int8))
+        self.norm = weights["norm.weight"].to(device)
+        output = self.embeddings if args.tied else weights["output.weight"].to(device)
+        self._output = make_linear(output, int8=int8)
+        self._rotations = rotation_table(args).to(device)
+        self.n_params = sum(tensor.numel() for tensor in weights.values())
 
-    @classmethod
-    def from_weights(cls, args: ModelArgs, weights: Mapping[str, Tensor]) -> Transformer:
-        """The model around these very tensors (no copy), ready to run where they are."""
-        with torch.device("meta"):
-            model = cls(args)
-        shared = {"output.weight": weights["tok_embeddings.weight"]} if args.tied else {}
-        model.load_state_dict({**weights, **shared}, strict=True, assign=True)
-        if args.tied:  # assigning made two parameters of the one tensor
-            model.output.weight = model.tok_embeddings.weight
-        table = rotation_table(args).to(model.output.weight.device)
-        model.register_buffer("rotations", table, persistent=False)
-        return model.eval().requires_grad_(False)
+    @property
+    def device(self) -> torch.device:
+        return self.embeddings.device
 
-    def forward(
-        self, tokens: Tensor, positions: Tensor, window: Window, *, last_only: bool = True
-    ) -> Tensor:
-        """Logits in float32 after each token, or after the last one of each row.
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.embeddings.dtype
 
-        tokens, positions: [B, T]. Returns [B, vocabulary], or [B, T, vocabulary] if not last_only.
-        """
-        rotation = self.rotations[positions].unsqueeze(2)
-        mask = window.mask(self.args.n_heads // self.args.n_kv_heads)
-        x = self.tok_embeddings(tokens)
-        for block in self.layers:
-            x = block(x, rotation, mask, window)
-        return self.output(self.norm(x[:, -1] if last_only else x)).float()
+    def cache(self, *, rows: int, length: int) -> KVCache:
+        args = self.args
+        return KVCache(
+            layers=args.n_layers,
+            rows=rows,
+            kv_heads=args.n_kv_heads,
+            length=length,
+            head_dim=args.head_dim,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def batch(self, pieces: Sequence[Piece]) -> Batch:
+        return Batch(pieces, repeats=self.args.repeats, dtype=self.dtype, device=self.device)
+
+    def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
+        """What the last layer makes of each token, normalised: [N, dim]. Fills the cache."""
+        rotation = self._rotation(batch.positions)
+        places = cache.places(batch.rows, batch.positions)
+        x = F.embedding(batch.tokens, self.embeddings)
+        for layer in self.layers:
+            x = layer(x, rotation, places, batch, cache)
+        return rms_norm(x, self.norm, self.args.norm_eps)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[N, dim] → [N, vocabulary], float32."""
+        return self._output(hidden).float()
+
+    @torch.inference_mode()
+    def read(self, tokens: Sequence[int]) -> Tensor:
+        """Logits after each token of one text, [tokens, vocabulary], with a cache of its own."""
+        cache = self.cache(rows=1, length=len(tokens))
+        return self.logits(self(self.batch([Piece(0, 0, tokens)]), cache))
+
+    def _rotation(self, positions: Tensor) -> Tensor:
+        """[N, H + 2K, D / 2]: the positions' angles for queries and keys, none for values."""
+        args = self.args
+        turned = self._rotations[positions].unsqueeze(1)
+        turned = turned.expand(-1, args.n_heads + args.n_kv_heads, -1)
+        still = torch.ones_like(turned[:, : args.n_kv_heads])
+        return torch.cat([turned, still], 1)

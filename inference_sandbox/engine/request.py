@@ -138,8 +138,12 @@ class Request:
     detokenizer: IncrementalDetokenizer
     generated: list[int]
     stopping: StopMatcher
+    user: str = ""
     state: State = State.WAITING
+    number: int = 0  # in the order of arrival
     row: int | None = None
+    read: int = 0  # tokens whose keys and values the row holds
+    scores: list[TokenScore] = field(default_factory=list)  # of the prompt, as far as it is read
 
     @property
     def tokens(self) -> list[int]:
@@ -148,6 +152,15 @@ class Request:
     @property
     def length(self) -> int:
         return len(self.prompt) + len(self.generated)
+
+    @property
+    def last(self) -> int:
+        return self.generated[-1] if self.generated else self.prompt[-1]
+
+    @property
+    def may_share(self) -> bool:
+        """Whether keys and values that another request computed will do."""
+        return not self.params.repeatable and self.params.prompt_logprobs is None
 
     def finish_reason(self, *, eos_ids: Set[int], context_limit: int) -> FinishReason | None:
         """Why nothing may follow the tokens generated so far, or None."""

@@ -67,12 +67,14 @@ def test_the_worker_takes_mail_and_sweeps_alone(entrypoint: Run) -> None:
     assert "celery -A portal worker -Q default " in entrypoint("worker").stdout
 
 
-def test_the_gpu_worker_takes_the_queue_of_its_release_with_a_thread_for_each_slot(
+def test_the_gpu_worker_takes_the_queue_of_its_release_with_more_threads_than_slots(
     entrypoint: Run,
 ) -> None:
-    said = entrypoint("gpu-worker", WEIGHBRIDGE_RELEASE="llama-7b", WEIGHBRIDGE_BATCH="16").stdout
+    said = entrypoint("gpu-worker", WEIGHBRIDGE_RELEASE="llama-7b", WEIGHBRIDGE_TASKS="16").stdout
     assert "-Q model.llama-7b " in said
     assert "--pool threads --concurrency 16" in said
+    unsaid = entrypoint("gpu-worker", WEIGHBRIDGE_RELEASE="llama-7b").stdout
+    assert "--pool threads --concurrency 64" in unsaid
 
 
 @pytest.mark.parametrize("environment", [{}, {"WEIGHBRIDGE_RELEASE": ""}])

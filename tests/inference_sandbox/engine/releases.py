@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from inference_sandbox.engine.checkpoint import expected_shapes, load_checkpoint
-from inference_sandbox.engine.model import KVCache, Transformer, Window
+from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.params import args_from_params
 
 # Every sharded dimension divides by 1, 2, 3 and 4; six heads share three key/value heads.
@@ -87,10 +87,4 @@ def write_tiny(folder: Path) -> Path:
 def logits(folder: Path, tokens: Tensor = TOKENS) -> Tensor:
     """What our own engine computes of a folder in either layout, at every place."""
     checkpoint = load_checkpoint(folder)
-    model = Transformer.from_weights(checkpoint.args, checkpoint.weights)
-    length = tokens.shape[1]
-    positions = torch.arange(length).unsqueeze(0)
-    device = torch.device("cpu")
-    cache = KVCache(model.args, rows=1, length=length, dtype=torch.float32, device=device)
-    window = Window(cache, positions, first_row=0, length=length)
-    return model(tokens, positions, window, last_only=False)
+    return Transformer(checkpoint.args, checkpoint.weights).read(tokens[0].tolist()).unsqueeze(0)

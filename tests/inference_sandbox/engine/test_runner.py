@@ -109,20 +109,20 @@ def test_when_the_engine_fails_every_reader_is_told_and_the_next_is_served(
     engine: Engine, runner: EngineRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = threading.Barrier(2, timeout=10)
-    forward = engine._decode
+    compute = engine._compute
 
-    def explode(running: object) -> None:
+    def explode(shares: object) -> None:
         started.wait()
         raise MemoryError("the device is full")
 
-    monkeypatch.setattr(engine, "_decode", explode)
+    monkeypatch.setattr(engine, "_compute", explode)
     answers = [runner.submit(str(number), PROMPT, LONG) for number in range(6)]
     started.wait()
     for answer in answers:  # four are running, two wait
         *_, last = answer
         assert (last.token, last.finish_reason) == (None, FinishReason.ERROR)
         assert last.error == "MemoryError: the device is full"
-    monkeypatch.setattr(engine, "_decode", forward)
+    monkeypatch.setattr(engine, "_compute", compute)
     assert len(tokens(runner.submit("0", PROMPT, SHORT))) == 8
 
 

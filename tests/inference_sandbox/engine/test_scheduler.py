@@ -18,9 +18,7 @@ from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
 
 def request(name: str, length: int = 3) -> Request:
     detokenizer = cast(IncrementalDetokenizer, None)
-    return Request(
-        name, tuple(range(length)), SamplingParams(), detokenizer, [], StopMatcher(())
-    )
+    return Request(name, tuple(range(length)), SamplingParams(), detokenizer, [], StopMatcher(()))
 
 
 def test_requests_are_admitted_in_the_order_they_came() -> None:
@@ -41,6 +39,7 @@ def test_a_row_freed_in_the_middle_is_taken_by_the_last_row() -> None:
     for one in (a, b, c):
         scheduler.add(one)
         scheduler.admit()
+    c.read = 7
     assert scheduler.finish(a) == Move(source=2, target=0, length=7)
     assert scheduler.running == [c, b]
     assert (c.row, b.row, a.row, a.state) == (0, 1, None, State.FINISHED)
@@ -87,6 +86,51 @@ def test_the_running_rows_have_no_gap_whatever_happens(
         alive = [r for r in known if r.state is not State.FINISHED]
         assert {*scheduler.running, *scheduler.waiting} == set(alive)
         assert [r for r in alive if r.state is State.WAITING] == list(scheduler.waiting)
+
+
+def test_whoever_has_fewer_running_comes_first_and_of_equals_who_waits_longest() -> None:
+    scheduler = Scheduler(max_batch=4)
+    for name, user in [("a1", "alice"), ("a2", "alice"), ("a3", "alice"), ("r1", "rita")]:
+        one = request(name)
+        one.user = user
+        scheduler.add(one)
+    admitted = [one.request_id for _ in range(4) if (one := scheduler.admit())]
+    assert admitted == ["a1", "r1", "a2"], "the last row is for who has nothing running"
+    mine = request("m1")
+    mine.user = "mallory"
+    scheduler.add(mine)
+    assert scheduler.admit() is mine
+
+
+def test_repeatable_requests_have_rows_of_their_own() -> None:
+    scheduler = Scheduler(max_batch=1)
+    alone = [request(name) for name in ("x", "y", "z")]
+    for one in alone:
+        one.params = SamplingParams(repeatable=True)
+        scheduler.add(one)
+    scheduler.add(request("a"))
+    while scheduler.admit():
+        pass
+    assert [one.row for one in alone] == [1, 2, None]
+    assert [one.row for one in scheduler.running] == [0]
+    assert scheduler.finish(alone[0]) is None
+    assert scheduler.admit() is alone[2]
+    assert alone[2].row == 1
+
+
+def test_prompts_share_one_chunk_a_step_in_the_order_they_came() -> None:
+    scheduler = Scheduler(max_batch=4, chunk=4, idle_chunk=10)
+    long, short, speaking = request("l", 30), request("s", 3), request("d", 2)
+    for one in (long, short):
+        scheduler.add(one)
+        scheduler.admit()
+    assert [(share.request, share.count) for share in scheduler.plan()] == [(long, 10)]
+    speaking.read = 1
+    scheduler.add(speaking)
+    scheduler.admit()
+    long.read = 27
+    shares = [(share.request, share.count) for share in scheduler.plan()]
+    assert shares == [(speaking, 1), (long, 3), (short, 1)]
 
 
 def test_the_scheduler_imports_no_torch() -> None:

@@ -1,0 +1,145 @@
+"""The keys and values of all sequences: one row each, and rows kept for prompts that come again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LEAST_PREFIX = 16  # tokens; less is computed sooner than found
+
+
+class KVCache:
+    """[layers, rows, 2·K, length, D], allocated once: each row's keys, then its values.
+
+    A position that was never written holds zeros, not whatever was in memory: a masked position
+    still meets a weight of 0, and 0 × NaN is NaN.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int,
+        rows: int,
+        kv_heads: int,
+        length: int,
+        head_dim: int,
+        dtype: torch.dtype,
+        device: torch.device | str,
+    ) -> None:
+        self.kv_heads, self.length = kv_heads, length
+        shape = (layers, rows, 2 * kv_heads, length, head_dim)
+        self.data = torch.zeros(shape, dtype=dtype, device=device)
+        self._flat = self.data.view(layers, -1, head_dim)
+
+    @staticmethod
+    def bytes_of_row(
+        *, layers: int, kv_heads: int, length: int, head_dim: int, dtype: torch.dtype
+    ) -> int:
+        return layers * 2 * kv_heads * length * head_dim * dtype.itemsize
+
+    def places(self, rows: Tensor, positions: Tensor) -> Tensor:
+        """Where `write` puts the tokens at these positions of these rows, [N · 2K]."""
+        heads = torch.arange(2 * self.kv_heads, device=rows.device)
+        return (
+            (rows.unsqueeze(-1) * (2 * self.kv_heads) + heads) * self.length
+            + positions.unsqueeze(-1)
+        ).flatten()
+
+    def write(self, layer: int, places: Tensor, keys_and_values: Tensor) -> None:
+        """keys_and_values: [N, 2K, D]."""
+        flat = keys_and_values.reshape(-1, keys_and_values.shape[-1])
+        self._flat[layer].index_copy_(0, places, flat)
+
+    def keys(self, layer: int, rows: slice, length: int) -> Tensor:
+        """A view, [rows, K, length, D]."""
+        return self.data[layer, rows, : self.kv_heads, :length]
+
+    def values(self, layer: int, rows: slice, length: int) -> Tensor:
+        return self.data[layer, rows, self.kv_heads :, :length]
+
+    def copy(self, *, source: int, target: int, length: int) -> None:
+        """One row's first `length` positions over another row."""
+        self.data[:, target, :, :length] = self.data[:, source, :, :length]
+
+
+class Prefix(NamedTuple):
+    row: int
+    length: int
+
+
+@dataclass(eq=False)
+class _Kept:
+    row: int
+    tokens: list[int]
+    used: int = 0
+
+
+class KeptPrefixes:
+    """What finished sequences left behind, for those that begin in the same way. No tensors."""
+
+    def __init__(self, rows: Iterable[int]) -> None:
+        self._kept = [_Kept(row, []) for row in rows]
+        self._clock = 0
+
+    def find(
+        self, tokens: Sequence[int], running: Iterable[tuple[int, Sequence[int]]]
+    ) -> Prefix | None:
+        """The row that holds the longest beginning of `tokens`, short of the last one.
+
+        running: rows of live sequences beside the kept ones, with the tokens read so far.
+        """
+        most = len(tokens) - 1  # the last token is computed in any case: its logits are wanted
+        best = Prefix(-1, LEAST_PREFIX - 1)
+        for row, others in running:
+            best = max(best, Prefix(row, _common(tokens, others, most)), key=lambda p: p.length)
+        found: _Kept | None = None
+        for kept in self._kept:
+            if (length := _common(tokens, kept.tokens, most)) > best.length:
+                best, found = Prefix(kept.row, length), kept
+        if found:
+            found.used = self._tick()
+        return best if best.row >= 0 else None
+
+    def keep(self, tokens: Sequence[int]) -> int | None:
+        """The row into which to copy a finished sequence; None if it is not worth it."""
+        if len(tokens) < LEAST_PREFIX or not self._kept:
+            return None
+        for kept in self._kept:
+            common = _common(tokens, kept.tokens, len(tokens))
+            if common == len(tokens):
+                kept.used = self._tick()
+                return None  # there already
+            if common == len(kept.tokens) and common:
+                return self._put(kept, tokens)  # it goes on from this one
+        return self._put(min(self._kept, key=lambda kept: kept.used), tokens)
+
+    def _put(self, kept: _Kept, tokens: Sequence[int]) -> int:
+        kept.tokens, kept.used = list(tokens), self._tick()
+        return kept.row
+
+    def forget(self) -> None:
+        for kept in self._kept:
+            kept.tokens = []
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock
+
+
+def _common(ours: Sequence[int], others: Sequence[int], most: int) -> int:
+    """How many tokens the two have in common at their beginning, at most `most`."""
+    most = min(most, len(others))
+    if most < LEAST_PREFIX or ours[:LEAST_PREFIX] != others[:LEAST_PREFIX]:
+        return 0
+    low, high = LEAST_PREFIX, most  # slices are compared in C: a search by halves is the quickest
+    while low < high:
+        middle = (low + high + 1) // 2
+        if ours[low:middle] == others[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
