@@ -33,7 +33,8 @@ class KVCache:
         self.kv_heads, self.length = kv_heads, length
         shape = (layers, rows, 2 * kv_heads, length, head_dim)
         self.data = torch.zeros(shape, dtype=dtype, device=device)
-        self._flat = self.data.view(layers, -1, head_dim)
+        self._layers = self.data.unbind(0)
+        self._flat = self.data.view(layers, -1, head_dim).unbind(0)
 
     @staticmethod
     def bytes_of_row(
@@ -54,12 +55,10 @@ class KVCache:
         flat = keys_and_values.reshape(-1, keys_and_values.shape[-1])
         self._flat[layer].index_copy_(0, places, flat)
 
-    def keys(self, layer: int, rows: slice, length: int) -> Tensor:
-        """A view, [rows, K, length, D]."""
-        return self.data[layer, rows, : self.kv_heads, :length]
-
-    def values(self, layer: int, rows: slice, length: int) -> Tensor:
-        return self.data[layer, rows, self.kv_heads :, :length]
+    def read(self, layer: int, rows: slice, length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values: views, [rows, K, length, D] each."""
+        held = self._layers[layer][rows, :, :length]
+        return held[:, : self.kv_heads], held[:, self.kv_heads :]
 
     def copy(self, *, source: int, target: int, length: int) -> None:
         """One row's first `length` positions over another row."""

@@ -8,18 +8,25 @@ a batch gets does not depend on the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Linear = Callable[[Tensor], Tensor]
 FEW = 4  # rows up to which the int8 kernel of the CPU is the faster one
 
 
+class Linear(Protocol):
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, in] → [N, out]."""
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The product of x, and residual [N, out]."""
+
+
 def make_linear(weight: Tensor, *, int8: bool = False) -> Linear:
-    """weight: [out, in] where it is to be computed. The result takes [..., in] to [..., out]."""
+    """weight: [out, in], where it is to be computed."""
     if int8:
         return Int8Linear(weight)
     if weight.device.type == "cpu" and _can_pack(weight.dtype):
@@ -43,6 +50,9 @@ class PlainLinear:
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight)
 
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        return residual + self(x)
+
 
 class PackedLinear:
     def __init__(self, weight: Tensor) -> None:
@@ -52,6 +62,12 @@ class PackedLinear:
     def __call__(self, x: Tensor) -> Tensor:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "none", [], "")
         return product
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        total: Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            x, residual, self._packed, None, "add"
+        )
+        return total
 
 
 class Int8Linear:
@@ -68,3 +84,6 @@ class Int8Linear:
         if x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.shape[0] <= FEW:
             return torch._weight_int8pack_mm(x, self._weight, self._scale)
         return F.linear(x, self._weight.to(x.dtype)) * self._scale
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        return residual + self(x)

@@ -57,15 +57,21 @@ def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
     return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x: [N, dim], scaled to a mean square of 1, times weight: [dim].
+class RMSNorm:
+    """Scales [N, dim] to a mean square of 1, then by a weight [dim] (Zhang and Sennrich 2019).
 
-    In float32 whatever the weights are: a sum of squares loses too much in bfloat16. Half the time
-    of `F.rms_norm`, which on a CPU is a chain of twice as many operations.
+    In float32 whatever the weights are: a sum of squares loses too much in bfloat16. Fewer and
+    shorter operations than `F.rms_norm` makes of it on a CPU.
     """
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    mean_square = length.square_().mul_(1 / x.shape[-1]).add_(eps)
-    return (x * mean_square.rsqrt_()).type_as(x).mul_(weight)
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight = weight.float()
+        self._eps = torch.tensor(eps, device=weight.device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        mean_square = torch.addcmul(self._eps, length, length, value=1 / x.shape[-1])
+        return torch.mul(x, mean_square.rsqrt_()).mul_(self._weight).type_as(x)
 
 
 class Layer:
@@ -83,23 +89,23 @@ class Layer:
         self._wo = linear("attention.wo")
         self._w13 = linear("feed_forward.w1", "feed_forward.w3")
         self._w2 = linear("feed_forward.w2")
-        self._attention_norm = weights["attention_norm.weight"]
-        self._ffn_norm = weights["ffn_norm.weight"]
+        self._attention_norm = RMSNorm(weights["attention_norm.weight"], args.norm_eps)
+        self._ffn_norm = RMSNorm(weights["ffn_norm.weight"], args.norm_eps)
 
     def __call__(
         self, x: Tensor, rotation: Tensor, places: Tensor, batch: Batch, cache: KVCache
     ) -> Tensor:
         """x: [N, dim]. rotation: [N, H + 2K, D / 2]."""
         args = self.args
-        heads = self._wqkv(self._norm(x, self._attention_norm)).view(x.shape[0], -1, args.head_dim)
+        heads = self._wqkv(self._attention_norm(x)).view(x.shape[0], -1, args.head_dim)
         # Values are turned by nothing: one call for all three is quicker than two.
         heads = rotate(heads, rotation)
         cache.write(self.number, places, heads[:, args.n_heads :])
         queries = heads[:, : args.n_heads]
         mixed = [self._attend(queries[g.first : g.last], g, cache) for g in batch.groups]
-        x = x + self._wo(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
-        gate, up = self._w13(self._norm(x, self._ffn_norm)).chunk(2, -1)
-        return x + self._w2(F.silu(gate).mul_(up))
+        x = self._wo.added(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
+        gate, up = self._w13(self._ffn_norm(x)).chunk(2, -1)
+        return self._w2.added(F.silu(gate).mul_(up), x)
 
     def _attend(self, queries: Tensor, group: Group, cache: KVCache) -> Tensor:
         """queries: [N, H, D] of the group's tokens. Returns [N, H·D]."""
@@ -108,16 +114,16 @@ class Layer:
         time = queries.shape[0] // rows
         # The R query heads that share a key head become R·T rows of one query matrix, so that
         # the cached keys are read in place and never repeated.
+        keys, values = cache.read(self.number, group.rows, group.length)
+        if time == 1:
+            queries = queries.view(rows, args.n_kv_heads, args.repeats, args.head_dim)
+            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask)
+            return mixed.reshape(rows, args.dim)
         split = (rows, time, args.n_kv_heads, args.repeats, args.head_dim)
         queries = queries.reshape(split).permute(0, 2, 3, 1, 4).flatten(2, 3)
-        keys = cache.keys(self.number, group.rows, group.length)
-        values = cache.values(self.number, group.rows, group.length)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask)
         mixed = mixed.view(rows, args.n_kv_heads, args.repeats, time, args.head_dim)
         return mixed.permute(0, 3, 1, 2, 4).reshape(rows * time, args.dim)
-
-    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        return rms_norm(x, weight, self.args.norm_eps)
 
 
 class Transformer:
@@ -141,7 +147,7 @@ class Transformer:
                 if name.startswith(start)
             }
             self.layers.append(Layer(args, number, own, int8=int8))
-        self.norm = weights["norm.weight"].to(device)
+        self._norm = RMSNorm(weights["norm.weight"].to(device), args.norm_eps)
         output = self.embeddings if args.tied else weights["output.weight"].to(device)
         self._output = make_linear(output, int8=int8)
         self._rotations = rotation_table(args).to(device)
@@ -177,7 +183,7 @@ class Transformer:
         x = F.embedding(batch.tokens, self.embeddings)
         for layer in self.layers:
             x = layer(x, rotation, places, batch, cache)
-        return rms_norm(x, self.norm, self.args.norm_eps)
+        return self._norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[N, dim] → [N, vocabulary], float32."""
