@@ -75,9 +75,9 @@ def web() -> "subprocess.Popen[bytes]":
     return python("-m", "uvicorn", "portal.asgi:application", *options)
 
 
-def worker(slug: str) -> "subprocess.Popen[bytes]":
-    """The engine of a release."""
-    options = ("-P", "threads", "-c", "4", "-Q", f"model.{slug}", "--without-mingle")
+def worker(slug: str, *, tasks: int = 4) -> "subprocess.Popen[bytes]":
+    """The engine of a release. tasks: requests that it takes from the queue at once."""
+    options = ("-P", "threads", "-c", str(tasks), "-Q", f"model.{slug}", "--without-mingle")
     name = f"bench-{time.monotonic_ns()}@%h"
     return python("-m", "celery", "-A", "portal", "worker", *options, "-n", name, "-l", "ERROR")
 

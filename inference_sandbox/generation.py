@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -24,6 +24,7 @@ from inference_sandbox.stream import Kind
 from inference_sandbox.watch import Watch, watching
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.database import let_go
 from portal.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -118,16 +119,10 @@ def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> 
             return _stopped(answer, watch)
         try:
             outputs = _outputs(run, engine, request_id, answer)
-            _let_the_database_go()
+            let_go()  # many runs wait for tokens at once; none holds a connection meanwhile
             return _forward(outputs, Pen(run, engine.tokenizer, writer, watch, answer))
         finally:
             engine.runner.cancel(request_id)  # leaving early frees its row
-
-
-def _let_the_database_go() -> None:
-    """Many runs wait for tokens at once; none holds a connection while it waits."""
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 def _begin_with_forced(

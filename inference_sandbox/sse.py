@@ -10,6 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from inference_sandbox import stream
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Entry, Kind
+from portal.database import alet_go
 
 log = logging.getLogger(__name__)
 PING = b": ping\n\n"  # a comment: keeps proxies from closing a quiet connection
@@ -50,6 +51,7 @@ async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[byt
     Where the stream is gone, or its end was never written, the row tells the rest.
     """
     missed = after == stream.BEGINNING
+    await alet_go()
     try:
         async with aclosing(stream.read(run.pk, after, wait=not run.is_over)) as entries:
             async for entry in entries:
@@ -57,6 +59,7 @@ async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[byt
                     yield PING
                     if (await Run.objects.aget(pk=run.pk)).is_over:
                         break
+                    await alet_go()
                     continue
                 missed = False
                 yield await to_frames(entry)
