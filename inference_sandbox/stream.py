@@ -187,10 +187,11 @@ def forget(run_ids: Iterable[UUID]) -> None:
 
 
 def written_so_far(run_id: UUID) -> list[Entry]:
-    """What a run's stream holds of its prompt and its answer, oldest first."""
+    """What a run's stream holds of its beginning, its prompt and its answer, oldest first."""
     with _answering():
         entries = _client().xrange(_key("run", run_id)) or []
-    return [entry for entry in map(_entry, entries) if entry.kind in (Kind.PROMPT, Kind.TOKEN)]
+    kinds = (Kind.START, Kind.PROMPT, Kind.TOKEN)
+    return [entry for entry in map(_entry, entries) if entry.kind in kinds]
 
 
 def tokens_so_far(run_id: UUID) -> list[Entry]:
