@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -46,6 +47,7 @@ def execute(run_id: UUID) -> None:
     try:
         with watching(run_id, writer) as watch:
             if run := _begin(run_id, writer):
+                watch.needs_reader = not run.keep
                 _close(run, writer, _answer(run, writer, watch))
     except stream.LeaseLost:
         log.warning("run %s was taken over by another worker", run_id)
@@ -67,11 +69,20 @@ def _begin(run_id: UUID, writer: stream.Writer) -> Run | None:
     except Refusal as refusal:
         _close(run, writer, _refused(Answer.so_far(run_id), refusal))
         return None
+    if _is_left(run):
+        _close(run, writer, Answer.so_far(run_id).end(Run.Status.CANCELLED, "unread"))
+        return None
     # Only an unfinished run begins: a cancel that came first has the last word.
     started = Run.objects.filter(pk=run_id, status__in=selectors.UNFINISHED).update(
         status=Run.Status.RUNNING, started_at=Coalesce("started_at", timezone.now())
     )
     return run if started else None
+
+
+def _is_left(run: Run) -> bool:
+    """Whether nobody waits for an answer that is not kept; the first reader is given the grace."""
+    waited = (timezone.now() - run.created_at).total_seconds()
+    return not run.keep and waited > settings.SANDBOX_READER_GRACE and not stream.is_read(run.pk)
 
 
 def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
@@ -223,6 +234,8 @@ def _stopped(answer: Answer, watch: Watch, error: str = "") -> Answer:
         return _refused(answer, watch.refusal)
     if watch.cancelled:
         return answer.end(Run.Status.CANCELLED, "cancelled")
+    if watch.unread:
+        return answer.end(Run.Status.CANCELLED, "unread")
     return answer.end(Run.Status.FAILED, "error", f"The engine failed: {error}")
 
 

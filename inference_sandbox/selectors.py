@@ -142,11 +142,19 @@ class Situation:
     """Whether a release's model is up, for the page."""
 
     workers: list[stream.Worker]
-    waiting: int
+    waiting: int  # requests that wait for a slot, in the queue or at a worker
 
     @property
     def is_up(self) -> bool:
         return bool(self.workers)
+
+    @property
+    def running(self) -> int:
+        return sum(worker.running for worker in self.workers)
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.workers)
 
     @property
     def is_loading(self) -> bool:
@@ -156,9 +164,10 @@ class Situation:
 def situation(release: Release) -> Situation:
     """A broker that does not answer is a model that is not running."""
     try:
-        return Situation(stream.workers(release.slug), stream.queue_length(queue_of(release)))
+        workers, queued = stream.workers(release.slug), stream.queue_length(queue_of(release))
     except stream.StreamDown:
         return Situation([], 0)
+    return Situation(workers, queued + sum(worker.waiting for worker in workers))
 
 
 def texts_of(account: Account) -> list[dict[str, Any]]:

@@ -100,6 +100,12 @@ class Engine:
         return cls(model, tokenizer, max_batch=max_batch, max_len=max_len)
 
     @property
+    def occupancy(self) -> tuple[int, int, int]:
+        """Requests running, requests waiting, and rows in all."""
+        scheduler = self._scheduler
+        return len(scheduler.running), len(scheduler.waiting), self.info.max_batch
+
+    @property
     def has_work(self) -> bool:
         return bool(self._pending) or self._scheduler.has_work
 
