@@ -17,6 +17,7 @@ from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
+from tests.access_requests.test_past_pages import body
 from tests.inference_sandbox.conftest import Prompt, give
 from tests.inference_sandbox.reading import hear
 from tests.people import person, signed_in, with_token
@@ -234,13 +235,13 @@ def test_one_run_as_json_has_all_that_repeats_it(browser: Client, finished: Any)
 def test_all_runs_as_a_file(browser: Client, finished: Any, mallory: Account) -> None:
     for number in range(3):
         finished(prompt=f"=Number {number}")
-    lines = browser.get(f"{RUNS}export/jsonl/").getvalue().splitlines()
+    lines = body(browser.get(f"{RUNS}export/jsonl/")).splitlines()
     assert [json.loads(line)["prompt"] for line in lines] == ["=Number 0", "=Number 1", "=Number 2"]
-    text = browser.get(f"{RUNS}export/csv/").getvalue().decode()
+    text = body(browser.get(f"{RUNS}export/csv/")).decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert rows[0]["prompt"] == "'=Number 0", "no spreadsheet runs it"
     none = signed_in(mallory).get(f"{RUNS}export/jsonl/")
-    assert none.getvalue() == b""
+    assert body(none) == b""
     assert browser.get(f"{RUNS}export/xml/").status_code == 404
 
 
