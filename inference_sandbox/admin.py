@@ -117,7 +117,7 @@ class ReportAdmin(ReadOnly, ModelAdmin):
     ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": str(report),
+            "title": "Reported output",
             "report": report,
             "run": report.run,
             "form": form,

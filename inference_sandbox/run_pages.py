@@ -29,7 +29,7 @@ HEAD = ("id", "created_at", "release", "revision", "status", *ASKED, *OUTCOME, "
 
 
 class ReportForm(forms.Form):
-    kind = forms.ChoiceField(label="What is it?", choices=Report.Kind.choices)
+    problem = forms.ChoiceField(label="What is it?", choices=Report.Kind.choices)
     text = forms.CharField(
         label="What is wrong with it",
         help_text="The managers of this site read it, with the prompt and the answer.",
@@ -79,6 +79,7 @@ def _page(
         "seen": selectors.seen_among(viewer, (run.repeats_id, run.parent_id)),
         "comparison": repeating.comparison(run, viewer=viewer),
         "repetitions": selectors.runs_of(viewer).filter(repeats=run)[:10],
+        "stops": [json.dumps(one, ensure_ascii=False) for one in run.stop],
         "curl": snippets.curl(run),
         "openai": snippets.openai(run),
         "kept_until": retention.kept_until(run),
@@ -128,12 +129,10 @@ def report(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, run, form, status=400)
     try:
-        reports.report(run.pk, actor=person(request), **form.cleaned_data)
+        kind, text = form.cleaned_data["problem"], form.cleaned_data["text"]
+        reports.report(run.pk, actor=person(request), kind=kind, text=text)
     except Refusal as refusal:
-        for name, lines in refusal.fields.items():
-            form.add_error(name, lines)
-        if not refusal.fields:
-            form.add_error(None, refusal.text)
+        form.add_error("text" if refusal.fields else None, refusal.text)
         return _page(request, run, form, status=refusal.status)
     messages.success(request, "Reported. The managers of this site look at it, and answer by mail.")
     return redirect(run)

@@ -51,7 +51,7 @@ def test_a_report_reaches_each_manager_and_its_answer_the_reporter(
     run: Run, alice: Account, manager: Account
 ) -> None:
     address = f"{run.get_absolute_url()}report/"
-    given = {"kind": "privacy", "text": "It tells where somebody lives."}
+    given = {"problem": "privacy", "text": "It tells where somebody lives."}
     assert signed_in(alice).post(address, given).status_code == 302
     made = Report.objects.get()
     event = Event.objects.get(verb=Verb.RUN_REPORTED)
@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_named(
     run: Run, alice: Account, field: str, value: str, code: Code
 ) -> None:
     assert list(refused(code, report, run, alice, **{field: value}).fields) == [field]
-    values = {"kind": "bias", "text": "x", field: value}
+    values = {"problem": "bias", "text": "x", "problem" if field == "kind" else field: value}
     response = signed_in(alice).post(f"{run.get_absolute_url()}report/", values)
     assert response.status_code == 400
     assert not Report.objects.exists()
