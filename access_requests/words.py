@@ -147,6 +147,7 @@ DONE: Mapping[str, str] = {
     Verb.LINK_ISSUED: "Download links given",
     Verb.LINK_DENIED: "Download links refused",
     Verb.QUOTA_SET: "Download quota set",
+    Verb.SANDBOX_QUOTA_SET: "Sandbox quota set",
     Verb.ALARM_RAISED: "Download alarm raised",
     Verb.ALARM_DISMISSED: "Download alarm dismissed",
 }

@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from inference_sandbox.models import Run
-from inference_sandbox.stream import Entry, Kind
+from inference_sandbox.stream import Entry, Kind, written_so_far
 
 Record = list[Any]  # of one token, as in RunTokens
 
@@ -16,6 +17,7 @@ class Answer:
     tokens: list[int] = field(default_factory=list)
     records: list[Record | None] = field(default_factory=list)  # one for each of the tokens
     prompt: list[Record] = field(default_factory=list)
+    begun: bool = False  # an engine has had it, and it is charged
     first_at: float | None = None  # monotonic seconds, of this worker's first token
     rate: float | None = None  # tokens a second, since this worker's first token
     made_here: int = 0
@@ -29,8 +31,18 @@ class Answer:
             self.tokens.append(token)
             self.records.append(record)
 
+    @classmethod
+    def so_far(cls, run_id: UUID) -> "Answer":
+        """What the workers before have written into the stream."""
+        answer = cls()
+        for entry in written_so_far(run_id):
+            answer.take_entry(entry)
+        return answer
+
     def take_entry(self, entry: Entry) -> None:
-        """What an earlier worker has written into the stream."""
+        if entry.kind is Kind.START:
+            self.begun = True
+            return
         if entry.kind is Kind.PROMPT:
             self.prompt = entry.data["s"]
             return

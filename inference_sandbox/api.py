@@ -9,15 +9,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import exceptions, generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from inference_sandbox import selectors, services
+from access_requests import selectors as access
+from access_requests.models import Tier
+from inference_sandbox import quotas, selectors, services
 from inference_sandbox.forms import defaults
 from inference_sandbox.models import Run
+from inference_sandbox.quotas import Use
+from inference_sandbox.records import ASKED, OUTCOME
 from inference_sandbox.sse import sse_frame, sse_response
 from inference_sandbox.stream import Entry, Kind
 from portal import problems
@@ -38,10 +42,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = (
-            *("id", "status", "release", "revision", "mode", "prompt", "temperature", "top_p"),
-            *("max_tokens", "seed", "output", "finish_reason", "error", "prompt_tokens"),
-            *("output_tokens", "tokens_per_second", "engine", "created_at", "started_at"),
-            *("finished_at", "stream"),
+            *("id", "status", "release", "revision", *ASKED, *OUTCOME),
+            *("created_at", "parent", "repeats", "job", "shared", "note", "stream"),
         )
         read_only_fields = fields
 
@@ -49,27 +51,81 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         return reverse("api-run-stream", args=[run.pk])
 
 
+class MessageSerializer(serializers.Serializer[Any]):
+    role = serializers.CharField()
+    content = serializers.CharField(trim_whitespace=False, allow_blank=True)
+
+
 class NewRunSerializer(serializers.Serializer[Any]):
     """What may be said; what the values may be, `services.create_run` knows."""
 
     release = serializers.CharField(help_text="Slug or repo id, for example meta/llama-7b.")
-    prompt = serializers.CharField(trim_whitespace=False, allow_blank=True)
+    prompt = serializers.CharField(
+        trim_whitespace=False,
+        allow_blank=True,
+        default="",
+        help_text="Or `messages`, a conversation (mode chat), or `prompt_ids`, tokens.",
+    )
     mode = serializers.ChoiceField(choices=Run.Mode.choices, default=Run.Mode.PLAIN)
+    messages = serializers.ListField(child=MessageSerializer(), required=False)
+    prompt_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
+    forced = serializers.ListField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="Tokens that the answer begins with.",
+    )
     max_tokens = serializers.IntegerField(required=False)
     temperature = serializers.FloatField(required=False)
+    top_k = serializers.IntegerField(required=False)
     top_p = serializers.FloatField(required=False)
+    min_p = serializers.FloatField(required=False)
+    repetition_penalty = serializers.FloatField(required=False)
+    presence_penalty = serializers.FloatField(required=False)
+    frequency_penalty = serializers.FloatField(required=False)
+    logit_bias = serializers.DictField(
+        child=serializers.FloatField(), required=False, help_text="Token id → what is added."
+    )
+    stop = serializers.ListField(child=serializers.CharField(trim_whitespace=False), required=False)
     seed = serializers.IntegerField(required=False, allow_null=True)
+    ignore_eos = serializers.BooleanField(required=False)
+    logprobs = serializers.IntegerField(
+        required=False, allow_null=True, help_text="Alternatives told for each token, up to 20."
+    )
+    prompt_logprobs = serializers.IntegerField(required=False, allow_null=True)
+    repeatable = serializers.BooleanField(required=False)
+
+    def validate_logit_bias(self, value: dict[str, float]) -> dict[str, float]:
+        if not all(token.isdecimal() and token.isascii() for token in value):
+            raise serializers.ValidationError("Name each token by its number.")
+        return value
+
+
+class QuotaSerializer(serializers.Serializer[Use]):
+    """Tokens are of prompts and answers together; a day is one of UTC."""
+
+    tokens_per_day = serializers.IntegerField()
+    used = serializers.IntegerField(help_text="Tokens, today.")
+    reserved = serializers.IntegerField(help_text="Tokens that unfinished runs may still come to.")
+    left = serializers.IntegerField(help_text="Tokens that a run asked for now may come to.")
+    resets_at = serializers.DateTimeField()
+    simultaneous = serializers.IntegerField(help_text="Requests that may wait or run at once.")
+    unfinished = serializers.IntegerField(help_text="Requests that wait or run now.")
 
 
 class StartedRunSerializer(serializers.ModelSerializer[Run]):
     stream = serializers.SerializerMethodField(help_text="Server-sent events: token, stats, end.")
+    quota = serializers.SerializerMethodField()
 
     class Meta:
         model = Run
-        fields = ("id", "stream")
+        fields = ("id", "stream", "quota")
 
     def get_stream(self, run: Run) -> str:
         return reverse("api-run-stream", args=[run.pk])
+
+    @extend_schema_field(QuotaSerializer)
+    def get_quota(self, run: Run) -> Any:
+        return QuotaSerializer(quotas.use_of(run.grant)).data
 
 
 def _person(request: Request) -> Account:
@@ -97,6 +153,18 @@ class RunList(generics.ListAPIView[Run]):
         release = selectors.release_named(values.pop("release"))
         run = services.create_run(actor=_person(request), release=release, **values)
         return Response(StartedRunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+
+class ReleaseQuota(APIView):
+    permission_classes = (HasScope,)
+    scope = Scope.SANDBOX
+
+    @extend_schema(responses=QuotaSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """What I may use of a release in the sandbox, and what is left of it today."""
+        release = selectors.release_named(slug)
+        grant = access.grant_for(_person(request), release, tier=Tier.TRY)
+        return Response(QuotaSerializer(quotas.use_of(grant)).data)
 
 
 class RunDetail(APIView):
@@ -127,7 +195,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
     stream must not hold a thread.
     """
     account = await sync_to_async(_streaming_person)(request)
-    row = await sync_to_async(selectors.run_of)(account, run_id)
+    row = await sync_to_async(selectors.run_visible_to)(account, run_id)
 
     async def to_frames(entry: Entry) -> bytes:
         data = entry.data

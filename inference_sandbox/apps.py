@@ -12,5 +12,6 @@ class InferenceSandboxConfig(AppConfig):
 
         register(erasing.erase)
         own_data.register("runs", selectors.texts_of)
+        own_data.register("reports_of_runs", selectors.reports_of)
 
         from inference_sandbox import state  # noqa: F401 - registers the runs with the state of the site

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import transaction
+from django.conf import settings
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from distribution.errors import StoreError
 from inference_sandbox import selectors, stream, tokens, worker
 from inference_sandbox.answer import Answer, Record, printable
+from inference_sandbox.closing import close
 from inference_sandbox.models import Run, RunTokens
 from inference_sandbox.stream import Kind
 from inference_sandbox.watch import Watch, watching
-from portal.audit.models import Verb
-from portal.audit.services import record
 from portal.database import let_go
 from portal.refusals import Refusal
 
@@ -49,6 +48,7 @@ def execute(run_id: UUID) -> None:
     try:
         with watching(run_id, writer) as watch:
             if run := _begin(run_id, writer):
+                watch.needs_reader = not run.keep
                 _close(run, writer, _answer(run, writer, watch))
     except stream.LeaseLost:
         log.warning("run %s was taken over by another worker", run_id)
@@ -63,18 +63,27 @@ def _begin(run_id: UUID, writer: stream.Writer) -> Run | None:
         return None
     if writer.count_attempt() > MOST_ATTEMPTS:
         error = f"The worker stopped {MOST_ATTEMPTS} times while it answered this prompt."
-        _close(run, writer, _so_far(run_id).end(Run.Status.FAILED, "error", error))
+        _close(run, writer, Answer.so_far(run_id).end(Run.Status.FAILED, "error", error))
         return None
     try:
         selectors.standing_grant(run_id)
     except Refusal as refusal:
-        _close(run, writer, _refused(_so_far(run_id), refusal))
+        _close(run, writer, _refused(Answer.so_far(run_id), refusal))
+        return None
+    if _is_left(run):
+        _close(run, writer, Answer.so_far(run_id).end(Run.Status.CANCELLED, "unread"))
         return None
     # Only an unfinished run begins: a cancel that came first has the last word.
     started = Run.objects.filter(pk=run_id, status__in=selectors.UNFINISHED).update(
         status=Run.Status.RUNNING, started_at=Coalesce("started_at", timezone.now())
     )
     return run if started else None
+
+
+def _is_left(run: Run) -> bool:
+    """Whether nobody waits for an answer that is not kept; the first reader is given the grace."""
+    waited = (timezone.now() - run.created_at).total_seconds()
+    return not run.keep and waited > settings.SANDBOX_READER_GRACE and not stream.is_read(run.pk)
 
 
 def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
@@ -84,7 +93,7 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
     from inference_sandbox.engine.request import PromptTooLong
     from inference_sandbox.engine.tokenizer import TokenizerError
 
-    answer = _so_far(run.pk)
+    answer = Answer.so_far(run.pk)
     if answer.finish_reason:  # the last token was there; only the end was not told
         return answer
     try:
@@ -99,24 +108,18 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
         return answer.end(Run.Status.FAILED, "error", cause)
 
 
-def _so_far(run_id: UUID) -> Answer:
-    answer = Answer()
-    for entry in stream.written_so_far(run_id):
-        answer.take_entry(entry)
-    return answer
-
-
 def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> Answer:
     with worker.engines.use(run.revision) as engine:
         Run.objects.filter(pk=run.pk).update(engine=engine.description)
-        if not answer.tokens:
-            writer.append(Kind.START)
-        _begin_with_forced(run, engine, writer, answer)
         request_id = f"{run.pk}:{writer.holder}"
         watch.interrupt = lambda: engine.runner.cancel(request_id)
         watch.cancelled = writer.renew() or watch.cancelled
         if watch.must_stop:
             return _stopped(answer, watch)
+        if not answer.tokens:
+            writer.append(Kind.START)
+        answer.begun = True
+        _begin_with_forced(run, engine, writer, answer)
         try:
             outputs = _outputs(run, engine, request_id, answer)
             let_go()  # many runs wait for tokens at once; none holds a connection meanwhile
@@ -234,6 +237,8 @@ def _stopped(answer: Answer, watch: Watch, error: str = "") -> Answer:
         return _refused(answer, watch.refusal)
     if watch.cancelled:
         return answer.end(Run.Status.CANCELLED, "cancelled")
+    if watch.unread:
+        return answer.end(Run.Status.CANCELLED, "unread")
     return answer.end(Run.Status.FAILED, "error", f"The engine failed: {error}")
 
 
@@ -244,25 +249,6 @@ def _refused(answer: Answer, refusal: Refusal) -> Answer:
 def _close(run: Run, writer: stream.Writer, answer: Answer) -> None:
     """Write the row, once, then tell the readers: who hears of the end finds it in the database."""
     writer.renew()  # a worker that was taken for dead must not write the row either
-    with transaction.atomic():
-        closed = Run.objects.filter(pk=run.pk, status__in=selectors.UNFINISHED).update(
-            status=answer.status,
-            output="".join(answer.texts),
-            finish_reason=answer.finish_reason,
-            error=answer.error,
-            output_tokens=len(answer.tokens),
-            tokens_per_second=answer.rate,
-            first_token_seconds=run.first_token_seconds,
-            finished_at=timezone.now(),
-        )
-        if closed and (answer.prompt or any(answer.records)):
-            records = {"prompt": answer.prompt, "output": answer.records}
-            RunTokens.objects.update_or_create(run=run, defaults=records)
-        if closed:
-            record(
-                Verb.RUN_FINISHED, run, actor=None, status=answer.status,
-                finish_reason=answer.finish_reason, output_tokens=len(answer.tokens),
-            )  # fmt: skip
-    if closed:
+    if close(run, answer):
         end = {"status": answer.status, "finish_reason": answer.finish_reason}
         writer.append(Kind.END, **end, error=answer.error)

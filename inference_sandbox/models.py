@@ -11,6 +11,8 @@ from access_requests.models import Grant
 from distribution.models import Revision
 from portal.catalog.models import Release
 
+SCREEN, SCREEN_LINES = 1200, 18  # characters and line ends that a page shows unfolded
+
 
 class Job(models.Model):
     """Runs that were asked for together: the answers to one request, a comparison, a sweep."""
@@ -87,6 +89,7 @@ class Run(models.Model):
 
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     output = models.TextField(blank=True)
+    output_ids = models.JSONField(default=list, blank=True)  # the tokens that it is made of
     finish_reason = models.CharField(max_length=12, blank=True)
     error = models.TextField(blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -100,12 +103,15 @@ class Run(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    emptied_at = models.DateTimeField(null=True, blank=True)  # what was written is gone since then
+    deleted_at = models.DateTimeField(null=True, blank=True)  # its person wants it gone
 
     class Meta:
         ordering = ("-created_at",)
         indexes = [
             models.Index(fields=["account", "-created_at"], name="run_history"),
             models.Index(fields=["status", "created_at"], name="run_unfinished"),
+            models.Index(fields=["emptied_at", "created_at"], name="run_retention"),
         ]
 
     def __str__(self) -> str:
@@ -117,6 +123,11 @@ class Run(models.Model):
     @property
     def is_over(self) -> bool:
         return self.status in (self.Status.FINISHED, self.Status.FAILED, self.Status.CANCELLED)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its prompt would fill more than a screen."""
+        return len(self.prompt) > SCREEN or self.prompt.count("\n") > SCREEN_LINES
 
     @property
     def ending(self) -> str:
@@ -193,11 +204,15 @@ class Report(models.Model):
     def __str__(self) -> str:
         return f"report {self.pk} on run {self.run_id}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("admin:inference_sandbox_report_change", args=[self.pk])
+
 
 ENDINGS = {
     "stop": "The answer came to its end, or to a stop string.",
     "length": "The answer reached its limit: the most tokens you asked for, or the context's end.",
-    "cancelled": "You cancelled it.",
+    "cancelled": "It was cancelled.",
+    "unread": "Nobody was reading the answer any more, so it was stopped.",
     "refused": "It was stopped: your grant does not open this release any more.",
     "error": "Something went wrong on the worker.",
 }

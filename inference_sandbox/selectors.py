@@ -1,10 +1,11 @@
 """Reads of the sandbox: whose runs, which releases, which worker."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from access_requests import selectors as access
 from access_requests.models import Grant, Tier
@@ -12,7 +13,8 @@ from distribution import selectors as distribution
 from distribution.errors import StoreError
 from distribution.models import Revision
 from inference_sandbox import stream, tokens
-from inference_sandbox.models import Run
+from inference_sandbox.models import Report, Run
+from inference_sandbox.records import record_of
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
@@ -27,20 +29,61 @@ def queue_of(release: Release) -> str:
 
 def runs_of(account: Account) -> "QuerySet[Run]":
     """A person's own runs, newest first."""
-    return Run.objects.filter(account=account).select_related("release", "revision")
+    own = Run.objects.filter(account=account, deleted_at=None)
+    return own.select_related("release", "revision__release")
+
+
+def runs_found(account: Account, *, words: str, status: str, release: str) -> "QuerySet[Run]":
+    """Those whose prompt, answer or note has each of the words; empty: no matter."""
+    found = runs_of(account)
+    for word in words.replace("\0", " ").split():
+        texts = ("prompt", "output", "note")
+        found = found.filter(Q(*((f"{name}__icontains", word) for name in texts), _connector=Q.OR))
+    if status in Run.Status.values:
+        found = found.filter(status=status)
+    return found.filter(release__slug=release) if release else found
 
 
 def run_of(account: Account, run_id: UUID | str) -> Run:
     """One of the person's own runs. Another person's is, to them, not there."""
     run = runs_of(account).filter(pk=run_id).first()
     if run is None:
-        raise Refusal(
-            Code.NOT_FOUND,
-            "There is no such run among yours.",
-            "Look for it in the list of your runs.",
-            url="/sandbox/runs/",
-        )
+        raise _no_such_run()
     return run
+
+
+def run_visible_to(viewer: Account, run_id: UUID | str) -> Run:
+    """A run of the viewer's own, or one shared with all who may prompt its release, as they may."""
+    rows = Run.objects.select_related("release__family", "revision__release", "account")
+    run = rows.filter(pk=run_id, deleted_at=None).first()
+    if run is None or (run.account_id != viewer.pk and not run.shared):
+        raise _no_such_run()
+    if run.account_id != viewer.pk:
+        try:
+            access.grant_for(viewer, run.release, tier=Tier.TRY)
+        except Refusal as refusal:  # which would say that the run is there
+            raise _no_such_run() from refusal
+    return run
+
+
+def seen_among(viewer: Account, run_ids: Iterable[UUID | None]) -> set[UUID]:
+    """Those of the runs that the viewer may see."""
+    seen = set()
+    for run_id in filter(None, run_ids):
+        try:
+            seen.add(run_visible_to(viewer, run_id).pk)
+        except Refusal:
+            continue
+    return seen
+
+
+def _no_such_run() -> Refusal:
+    return Refusal(
+        Code.NOT_FOUND,
+        "There is no such run among yours.",
+        "Look for it in the list of your runs.",
+        url="/sandbox/runs/",
+    )
 
 
 def release_named(name: str) -> Release:
@@ -99,11 +142,19 @@ class Situation:
     """Whether a release's model is up, for the page."""
 
     workers: list[stream.Worker]
-    waiting: int
+    waiting: int  # requests that wait for a slot, in the queue or at a worker
 
     @property
     def is_up(self) -> bool:
         return bool(self.workers)
+
+    @property
+    def running(self) -> int:
+        return sum(worker.running for worker in self.workers)
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.workers)
 
     @property
     def is_loading(self) -> bool:
@@ -113,13 +164,20 @@ class Situation:
 def situation(release: Release) -> Situation:
     """A broker that does not answer is a model that is not running."""
     try:
-        return Situation(stream.workers(release.slug), stream.queue_length(queue_of(release)))
+        workers, queued = stream.workers(release.slug), stream.queue_length(queue_of(release))
     except stream.StreamDown:
         return Situation([], 0)
+    return Situation(workers, queued + sum(worker.waiting for worker in workers))
 
 
 def texts_of(account: Account) -> list[dict[str, Any]]:
-    """Every run with its prompt and its output, for the person themself."""
-    rows = Run.objects.filter(account=account).order_by("created_at")
-    names = ("id", "created_at", "release__repo_id", "mode", "prompt", "output", "status", "seed")
-    return list(rows.values(*names, "temperature", "top_p", "max_tokens"))
+    """Every run as a record, for the person themself."""
+    rows = Run.objects.filter(account=account).select_related("release", "revision")
+    return [record_of(run) for run in rows.order_by("created_at").iterator()]
+
+
+def reports_of(account: Account) -> list[dict[str, Any]]:
+    """What the person reported, and what the managers answered."""
+    rows = Report.objects.filter(reporter=account).order_by("created_at")
+    names = ("run_id", "kind", "text", "created_at", "closed_at", "answer")
+    return [dict(row) for row in rows.values(*names)]

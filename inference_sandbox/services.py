@@ -1,6 +1,7 @@
 """What a person does with a run: start it, cancel it. And the sweep that loses none."""
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,8 +15,10 @@ from access_requests import selectors as access
 from access_requests.models import Grant, Tier
 from distribution import selectors as distribution
 from distribution.models import Revision
-from inference_sandbox import selectors, stream
+from inference_sandbox import quotas, selectors, stream
+from inference_sandbox.answer import Answer
 from inference_sandbox.asking import Asked, check, invalid
+from inference_sandbox.closing import close
 from inference_sandbox.models import Job, Run, RunTokens
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -23,25 +26,30 @@ from portal.audit.selectors import history
 from portal.audit.services import record
 from portal.catalog.models import Release
 from portal.queue import enqueue_on_commit
-from portal.refusals import Code, Refusal
+from portal.refusals import Refusal
 
-MOST_UNFINISHED = 4  # runs of one account
 MOST_RUNS_OF_A_JOB = 256
 PATIENCE = timedelta(seconds=20)  # a queued run younger than this is on its way, not lost
 
 
 def create_run(
-    *, actor: Account, release: Release, prefix: Sequence[Any] = (), **asked: Unpack[Asked]
+    *,
+    actor: Account,
+    release: Release,
+    revision: Revision | None = None,
+    prefix: Sequence[Any] = (),
+    **asked: Unpack[Asked],
 ) -> Run:
     """Queue a prompt for the release's current revision. Raises Refusal, naming the field at fault.
 
     What may be asked, and its bounds: `asking.Asked`. A seed is made, and kept with the run, where
-    none is given. prefix: the records (`RunTokens`) of the tokens in `forced`, where they are known.
+    none is given. revision: another one of the release that is up. prefix: the records
+    (`RunTokens`) of the tokens in `forced`, where they are known.
     """
-    grant, revision = _let_in(actor, release)
+    grant, revision = _let_in(actor, release, revision)
     checked = check(revision, asked)
     with _denial_recorded(actor, release), transaction.atomic():
-        _check_quota(actor)
+        quotas.require_room({grant: _bound(checked)})
         return _create(actor, grant, revision, checked, prefix)
 
 
@@ -53,18 +61,32 @@ def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release,
         )
     doors = {release: _let_in(actor, release) for release, _ in asked}
     checked = [(*doors[release], check(doors[release][1], each)) for release, each in asked]
+    wanted: Counter[Grant] = Counter()
+    for grant, _, each in checked:
+        wanted[grant] += _bound(each)
     with _denial_recorded(actor, asked[0][0]), transaction.atomic():
-        _check_quota(actor)
+        quotas.require_room(wanted)
         job = Job.objects.create(account=actor, kind=kind)
         for position, (grant, revision, each) in enumerate(checked):
             _create(actor, grant, revision, each, (), job=job, position=position)
     return job
 
 
-def _let_in(actor: Account, release: Release) -> tuple[Grant, Revision]:
+def _let_in(
+    actor: Account, release: Release, revision: Revision | None = None
+) -> tuple[Grant, Revision]:
     with _denial_recorded(actor, release):
         grant = access.grant_for(actor, release, tier=Tier.TRY)
-        return grant, distribution.current_revision(release)
+        current = distribution.current_revision(release)  # none: the release is not out at all
+        if revision is not None:
+            distribution.require_up(revision)
+        return grant, revision or current
+
+
+def _bound(checked: dict[str, Any]) -> int:
+    """The most tokens that the run may come to."""
+    tokens: int = checked["prompt_tokens"] + checked.get("max_tokens", Run().max_tokens)
+    return tokens
 
 
 def _create(
@@ -99,15 +121,16 @@ def cancel(run_id: UUID, *, actor: Account) -> Run:
     if run.is_over:
         return run
     in_hand = bool(stream.leased([run.pk]))
-    written = stream.tokens_so_far(run.pk)
+    answer = Answer.so_far(run.pk)
     with transaction.atomic():
         run = Run.objects.select_for_update().get(pk=run.pk)
         if run.is_over:
             return run
-        if run.status == Run.Status.QUEUED or not in_hand:
-            _end_unanswered(run, written)
         if not history(run).filter(verb=Verb.RUN_CANCELLED).exists():
             record(Verb.RUN_CANCELLED, run, actor=actor)
+        if run.status == Run.Status.QUEUED or not in_hand:
+            _end_unanswered(run, answer)
+            run.refresh_from_db()
     # Told to the worker last, so that it never ends a run before its cancelling is on record.
     stream.ask_cancel(run.pk)
     return run
@@ -140,15 +163,10 @@ def _enqueue(run: Run) -> None:
     enqueue_on_commit(tasks.generate, str(run.pk), queue=selectors.queue_of(run.release))
 
 
-def _end_unanswered(run: Run, written: list[stream.Entry]) -> None:
+def _end_unanswered(run: Run, answer: Answer) -> None:
     """Cancel a run that no worker is answering; what an earlier worker wrote is kept."""
-    run.status = Run.Status.CANCELLED
-    run.finish_reason = "cancelled"
-    run.output = "".join(entry.data["x"] for entry in written)
-    run.output_tokens = sum(entry.data["t"] is not None for entry in written)
-    run.finished_at = timezone.now()
-    run.save(update_fields=["status", "finish_reason", "output", "output_tokens", "finished_at"])
-    end = {"status": run.status, "finish_reason": run.finish_reason, "error": ""}
+    close(run, answer.end(Run.Status.CANCELLED, "cancelled"))
+    end = {"status": answer.status, "finish_reason": answer.finish_reason, "error": ""}
     # robust: the run is cancelled even if its readers learn of it later, from the row.
     transaction.on_commit(lambda: stream.append_end(run.pk, **end), robust=True)
 
@@ -161,21 +179,3 @@ def _denial_recorded(actor: Account, release: Release) -> Iterator[None]:
     except Refusal as refusal:
         record(Verb.RUN_DENIED, release, actor=actor, code=refusal.code)
         raise
-
-
-def _check_quota(actor: Account) -> None:
-    # Two prompts at once count one after the other.
-    Account.objects.select_for_update().get(pk=actor.pk)
-    runs = Run.objects.filter(account=actor, status__in=selectors.UNFINISHED)
-    # A job counts once, however many runs it has.
-    unfinished = (
-        runs.filter(job=None).count() + runs.values("job").exclude(job=None).distinct().count()
-    )
-    if unfinished >= MOST_UNFINISHED:
-        raise Refusal(
-            Code.QUOTA_EXHAUSTED,
-            f"{unfinished} of your runs are still waiting or running; {MOST_UNFINISHED} at a time "
-            "are allowed.",
-            "Wait until one of them ends, or cancel one.",
-            url="/sandbox/runs/",
-        )

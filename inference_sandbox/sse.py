@@ -53,7 +53,9 @@ async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[byt
     missed = after == stream.BEGINNING
     await alet_go()
     try:
-        async with aclosing(stream.read(run.pk, after, wait=not run.is_over)) as entries:
+        async with aclosing(
+            stream.read(run.pk, after, wait=not run.is_over, sign=not run.keep)
+        ) as entries:
             async for entry in entries:
                 if entry is None:
                     yield PING

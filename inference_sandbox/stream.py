@@ -10,6 +10,7 @@ itself checks the lease at each write: a worker that was taken for dead cannot w
 
 import json
 import secrets
+import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from portal.refusals import Code, Refusal
 PING_SECONDS = 15.0  # a reader hears something at least this often
 LEASE_MS = 10_000
 WORKER_SECONDS = 20
+READER_SECONDS = 6  # so long a reader's sign holds; it is given three times as often
 BEGINNING = "0"
 
 # KEYS: lease, stream, cancel. ARGV: holder, lease ms, stream seconds, most entries, kind, data.
@@ -68,13 +70,23 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker says of itself. `revision` is empty while it holds no weights yet."""
+    """What a worker says of itself. `revision` is empty while it holds no weights yet.
+
+    slots: requests that fit into its running batch; running: those in it now; waiting: those that it
+    has taken from the queue, and that wait for a slot.
+    """
 
     node: str
     revision: str
     device: str
     dtype: str
     slots: int
+    running: int = 0
+    waiting: int = 0
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - self.running)
 
 
 class StreamDown(Refusal):
@@ -175,6 +187,12 @@ def ask_cancel(run_id: UUID) -> None:
         _client().set(_key("cancel", run_id), "1", ex=settings.SANDBOX_STREAM_SECONDS)
 
 
+def is_read(run_id: UUID) -> bool:
+    """Whether somebody reads the run's stream, of those who say so (`read`)."""
+    with _answering():
+        return bool(_client().exists(_key("reader", run_id)))
+
+
 def forget(run_ids: Iterable[UUID]) -> None:
     """Drop the streams of these runs before their time."""
     keys = [_key("run", run_id) for run_id in run_ids]
@@ -187,10 +205,11 @@ def forget(run_ids: Iterable[UUID]) -> None:
 
 
 def written_so_far(run_id: UUID) -> list[Entry]:
-    """What a run's stream holds of its prompt and its answer, oldest first."""
+    """What a run's stream holds of its beginning, its prompt and its answer, oldest first."""
     with _answering():
         entries = _client().xrange(_key("run", run_id)) or []
-    return [entry for entry in map(_entry, entries) if entry.kind in (Kind.PROMPT, Kind.TOKEN)]
+    kinds = (Kind.START, Kind.PROMPT, Kind.TOKEN)
+    return [entry for entry in map(_entry, entries) if entry.kind in kinds]
 
 
 def tokens_so_far(run_id: UUID) -> list[Entry]:
@@ -205,24 +224,35 @@ async def check() -> None:
             await client.ping()
 
 
-async def read(run_id: UUID, after: str, *, wait: bool) -> AsyncGenerator[Entry | None]:
+async def read(
+    run_id: UUID, after: str, *, wait: bool, sign: bool = False
+) -> AsyncGenerator[Entry | None]:
     """The entries that follow the id `after`, up to and with the end.
 
     With `wait`, later entries are awaited, and None is given whenever PING_SECONDS brought none.
-    Without, the iteration stops where the stream does.
+    Without, the iteration stops where the stream does. `sign`: say meanwhile that somebody reads,
+    for a run that is not kept goes on no longer than that.
     """
-    key, block = _key("run", run_id), int(PING_SECONDS * 1000) if wait else None
+    key, turn = _key("run", run_id), READER_SECONDS / 3 if sign else PING_SECONDS
+    block = int(min(PING_SECONDS, turn) * 1000) if wait else None
+    signed, heard = 0.0, time.monotonic()
     client = redis.asyncio.Redis.from_url(
         settings.REDIS_URL, decode_responses=True, socket_timeout=PING_SECONDS + 10
     )
     async with client:
         while True:
             with _answering():
+                if sign and time.monotonic() - signed >= turn:
+                    await client.set(_key("reader", run_id), "1", ex=READER_SECONDS)
+                    signed = time.monotonic()
                 answer: Any = await client.xread({key: after}, count=256, block=block)
             entries = [_entry(raw) for _, batch in answer or [] for raw in batch]
             if not entries and not wait:
                 return
-            if not entries:
+            if entries:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PING_SECONDS - min(1.0, PING_SECONDS / 2):
+                heard = time.monotonic()
                 yield None
             for entry in entries:
                 yield entry

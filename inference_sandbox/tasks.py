@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from inference_sandbox import generation, services
+from inference_sandbox import generation, retention, services
 
 
 @shared_task(name="sandbox.generate")
@@ -15,3 +15,8 @@ def generate(run_id: str) -> None:
 @shared_task(name="sandbox.requeue_lost_runs")
 def requeue_lost_runs() -> None:
     services.requeue_lost_runs()
+
+
+@shared_task(name="sandbox.empty_old_runs")
+def empty_old_runs() -> None:
+    retention.empty_old_runs()

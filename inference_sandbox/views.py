@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import reswap, retarget
 
-from inference_sandbox import selectors, services
+from inference_sandbox import quotas, run_pages, selectors, services
 from inference_sandbox.forms import RunForm, defaults
 from inference_sandbox.models import Run
 from inference_sandbox.sse import sse_frame, sse_response
@@ -24,7 +24,6 @@ from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
 EARLIER = 8  # runs beside the form
-PAGE = 25
 
 
 def person(request: HttpRequest) -> Account:
@@ -64,6 +63,8 @@ def _playground(
         "releases": releases,
         "situation": selectors.situation(release) if release else None,
         "runs": selectors.runs_of(person(request))[:EARLIER],
+        "quota": quotas.use_for(person(request), release) if release else None,
+        "keep_days": settings.SANDBOX_KEEP_DAYS,
     }
     return render(request, "inference_sandbox/playground.html", context, status=status)
 
@@ -80,7 +81,7 @@ def _chosen(request: HttpRequest, earlier: Run | None, releases: list[Release]) 
 def _run_to_repeat(request: HttpRequest) -> Run | None:
     given = request.GET.get("from", "")
     try:
-        return selectors.run_of(person(request), UUID(given)) if given else None
+        return selectors.run_visible_to(person(request), UUID(given)) if given else None
     except ValueError:
         raise Refusal(
             Code.NOT_FOUND,
@@ -101,9 +102,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     """GET lists the person's runs; POST starts one."""
     if request.method == "POST":
         return _start(request)
-    pages = Paginator(selectors.runs_of(person(request)), PAGE)
-    page = pages.get_page(request.GET.get("page"))
-    return render(request, "inference_sandbox/runs.html", {"page": page})
+    return run_pages.history(request)
 
 
 def _start(request: HttpRequest) -> HttpResponse:
@@ -144,13 +143,6 @@ def _panel(run: Run) -> dict[str, Any]:
 
 
 @login_required
-@require_GET
-def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    row = selectors.run_of(person(request), run_id)
-    return render(request, "inference_sandbox/run.html", _panel(row))
-
-
-@login_required
 @require_POST
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     row = services.cancel(run_id, actor=person(request))
@@ -169,7 +161,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             "Sign in again; the run goes on meanwhile.",
             url=reverse("account_login"),
         )
-    row = await sync_to_async(selectors.run_of)(account, run_id)
+    row = await sync_to_async(selectors.run_visible_to)(account, run_id)
 
     async def to_frames(entry: Entry) -> bytes:
         if entry.kind is Kind.END:
@@ -194,6 +186,7 @@ def _frames(entry: Entry) -> bytes:
 def _end_frames(account: Account, run_id: UUID, entry: Entry) -> bytes:
     """The finished panel takes the live one's place; `close` tells the browser to stay away."""
     panel = render_to_string(
-        "inference_sandbox/_run.html", {"run": selectors.run_of(account, run_id)}
+        "inference_sandbox/_run.html",
+        {"run": selectors.run_visible_to(account, run_id), "viewer": account},
     )
     return sse_frame("end", panel, entry.id) + sse_frame("close", "closed", entry.id)

@@ -1,15 +1,18 @@
 """One thread a process that watches over the runs being answered while these wait for tokens.
 
-Every second it renews their leases and asks whether somebody cancelled and whether the grant still
-stands. What it finds ends the run between two steps of the engine.
+Every second it renews their leases and asks whether somebody cancelled, whether the grant still
+stands, and whether anybody still reads an answer that is not kept. What it
+finds ends the run between two steps of the engine.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from django.conf import settings
 from django.db import close_old_connections
 
 from inference_sandbox import selectors, stream
@@ -28,16 +31,21 @@ class Watch:
         self.cancelled = False
         self.lost = False
         self.refusal: Refusal | None = None
+        self.needs_reader = False  # the answer is not kept
+        self.unread = False  # for longer than the grace
+        self._unread_since: float | None = None
         self.interrupt: Callable[[], None] | None = None  # ends the wait for the next token
 
     @property
     def must_stop(self) -> bool:
-        return self.cancelled or self.lost or self.refusal is not None
+        return self.cancelled or self.lost or self.unread or self.refusal is not None
 
     def tick(self) -> None:
         """Look once. Asks for the interruption again at each tick: the first may come too early."""
         self._renew()
         self._ask_grant()
+        if self.needs_reader:
+            self._ask_readers()
         if self.must_stop and self.interrupt:
             self.interrupt()
 
@@ -56,6 +64,18 @@ class Watch:
             self.refusal = refusal
         except Exception:  # a database that is away for a moment ends nobody's run
             log.exception("the grant of run %s could not be asked", self.run_id)
+
+    def _ask_readers(self) -> None:
+        try:
+            if stream.is_read(self.run_id):
+                self._unread_since = None
+                return
+        except stream.StreamDown:  # its readers lost it too, and are on their way back
+            self._unread_since = None
+            return
+        now = time.monotonic()
+        self._unread_since = self._unread_since or now
+        self.unread = self.unread or now - self._unread_since >= settings.SANDBOX_READER_GRACE
 
 
 class Watcher:

@@ -77,6 +77,11 @@ class Engines:
                 self._users -= 1
                 self._free.notify_all()
 
+    def load(self) -> tuple[int, int, int]:
+        """Requests running, requests waiting, and slots in all, without waiting for the lock."""
+        loaded = self._loaded
+        return loaded.runner.load() if loaded else (0, 0, settings.SANDBOX_BATCH)
+
     def _take(self, revision: Revision) -> LoadedEngine:
         # The lock is held while loading: whoever comes meanwhile needs this engine, or must wait.
         with self._free:
@@ -125,12 +130,15 @@ class Heartbeat:
             self._stopped.wait(HEARTBEAT_SECONDS)
 
     def beat(self) -> None:
+        running, waiting, slots = engines.load()
         sign = stream.Worker(
             node=self.node,
             revision=engines.digest,
             device=settings.SANDBOX_DEVICE,
             dtype=settings.SANDBOX_DTYPE,
-            slots=settings.SANDBOX_BATCH,
+            slots=slots,
+            running=running,
+            waiting=waiting,
         )
         for slug in self.slugs:
             stream.announce(slug, sign)

@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "heartbeat": {"task": "portal.heartbeat", "schedule": 15.0, "options": {"expires": 30}},
     "deliver-mail": {"task": "mail.deliver_due", "schedule": 30.0},
     "requeue-lost-runs": {"task": "sandbox.requeue_lost_runs", "schedule": 15.0},
+    "empty-old-runs": {"task": "sandbox.empty_old_runs", "schedule": 3600.0},
     "seal-audit-log": {"task": "audit.seal", "schedule": 5.0, "options": {"expires": 30}},
     "seal-late-events": {"task": "audit.seal_late", "schedule": 60.0, "options": {"expires": 60}},
     "erase-people": {"task": "accounts.erase_due", "schedule": 3600.0},

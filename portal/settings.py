@@ -204,6 +204,14 @@ SANDBOX_MAX_TOKENS = env.int("WEIGHBRIDGE_MAX_TOKENS", 1024)  # of one answer
 SANDBOX_STREAM_SECONDS = env.int(
     "WEIGHBRIDGE_STREAM_SECONDS", 86400
 )  # how long a stream can be read again
+# Under one grant, where a manager set nothing else: tokens read and written a day, and requests at once.
+SANDBOX_TOKENS_PER_DAY = env.int("WEIGHBRIDGE_TOKENS_PER_DAY", 200_000)
+SANDBOX_SIMULTANEOUS = env.int("WEIGHBRIDGE_SIMULTANEOUS", 4)
+SANDBOX_KEEP_DAYS = env.int("WEIGHBRIDGE_KEEP_PROMPTS_DAYS", 90)  # prompts and answers; 0: for ever
+if SANDBOX_KEEP_DAYS < 0:
+    raise ImproperlyConfigured("WEIGHBRIDGE_KEEP_PROMPTS_DAYS must be 0 or more.")
+# An answer that is not kept ends that many seconds after its last reader went away.
+SANDBOX_READER_GRACE = env.float("WEIGHBRIDGE_READER_GRACE", 30.0)
 SANDBOX_CACHE = Path(env.str("WEIGHBRIDGE_SANDBOX_CACHE", str(HOME / "sandbox-cache")))
 
 # ---- People --------------------------------------------------------------------------------------

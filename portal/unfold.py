@@ -164,6 +164,12 @@ UNFOLD: dict[str, Any] = {
                         "admin:inference_sandbox_run_changelist",
                         "manager",
                     ),
+                    _link(
+                        "Reported outputs",
+                        "flag",
+                        "admin:inference_sandbox_report_changelist",
+                        "manager",
+                    ),
                 ],
             },
             {

@@ -52,13 +52,6 @@ class EngineInfo:
     max_batch: int
 
 
-@dataclass(frozen=True)
-class Load:
-    running: int
-    waiting: int
-    slots: int
-
-
 class Engine:
     """Not thread-safe: one thread owns it (see `runner.EngineRunner`)."""
 
@@ -115,15 +108,15 @@ class Engine:
         return cls(model, tokenizer, max_batch=max_batch, max_len=max_len, dtype=dtype)
 
     @property
-    def has_work(self) -> bool:
-        return bool(self._pending) or self._scheduler.has_work
-
-    @property
-    def load_now(self) -> Load:
-        """Safe in any thread: three numbers, perhaps of two moments."""
+    def occupancy(self) -> tuple[int, int, int]:
+        """Requests running, requests waiting, and rows of the batch. Safe in any thread."""
         scheduler = self._scheduler
         running = len(scheduler.running) + len(scheduler.alone)
-        return Load(running, len(scheduler.waiting), scheduler.max_batch)
+        return running, len(scheduler.waiting), scheduler.max_batch
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._pending) or self._scheduler.has_work
 
     def check(self, prompt_tokens: Sequence[int], generated: Sequence[int] = ()) -> None:
         """Raise ValueError (PromptTooLong) if the engine cannot take this. Safe in any thread."""

@@ -59,6 +59,10 @@ class EngineRunner:
             if request_id in self._readers:
                 self._order(lambda: self._engine.cancel(request_id))
 
+    def load(self) -> tuple[int, int, int]:
+        """Requests running, requests waiting, and rows in all, as of a moment ago. In any thread."""
+        return self._engine.occupancy
+
     def stop(self, timeout: float | None = None) -> None:
         """End the thread after the current step; requests still open get an ERROR output."""
         with self._changed:

@@ -106,6 +106,14 @@ class Verb(models.TextChoices):
     RUN_FINISHED = "run.finished"
     RUN_CANCELLED = "run.cancelled"
     RUN_DENIED = "run.denied"
+    RUN_NOTED = "run.noted"
+    RUN_SHARED = "run.shared"
+    RUN_UNSHARED = "run.unshared"
+    RUN_DELETED = "run.deleted"  # by its person; that it was, stays
+    RUN_EMPTIED = "run.emptied"  # its texts had reached their age
+    RUN_REPORTED = "run.reported"
+    REPORT_CLOSED = "report.closed"
+    SANDBOX_QUOTA_SET = "sandbox_quota.set"
 
     WEBHOOK_MADE = "webhook.made"
     WEBHOOK_CHANGED = "webhook.changed"

@@ -259,7 +259,7 @@ def test_stop_cancels_and_needs_a_post(browser: Client, prompt: Prompt) -> None:
     assert browser.get(f"{RUNS}{run.pk}/cancel/").status_code == 405
     response = browser.post(f"{RUNS}{run.pk}/cancel/")
     assert response["Location"] == f"{RUNS}{run.pk}/"
-    assert "You cancelled it." in page(browser, response["Location"])
+    assert "It was cancelled." in page(browser, response["Location"])
     again = browser.post(f"{RUNS}{run.pk}/cancel/", headers={"hx-request": "true"})
     assert again.status_code == 204
 
@@ -363,7 +363,7 @@ def test_a_cancelled_run_closes_its_stream(alice: Account, prompt: Prompt) -> No
         services.cancel(run.pk, actor=alice)
     heard = hear(asynchronous(alice), f"{RUNS}{run.pk}/stream/")
     assert [event.name for event in heard.events] == ["end", "close"]
-    assert "You cancelled it." in heard.named("end")[0].data
+    assert "It was cancelled." in heard.named("end")[0].data
 
 
 # ---- Queries -------------------------------------------------------------------------------------

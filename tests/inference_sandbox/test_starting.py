@@ -7,7 +7,7 @@ from django.test import TestCase, override_settings
 
 from access_requests.models import Grant
 from access_requests.services import revoke
-from inference_sandbox import selectors, services, stream, tokens
+from inference_sandbox import selectors, stream, tokens
 from inference_sandbox.models import Run
 from portal.accounts.models import Account
 from portal.audit.models import Event, Verb
@@ -136,16 +136,6 @@ def test_a_release_without_weights_is_refused(
     with pytest.raises(Refusal) as refused:
         prompt(release=release)
     assert refused.value.code == Code.NOT_PUBLISHED
-
-
-def test_at_most_four_runs_of_a_person_are_unfinished(prompt: Prompt, alice: Account) -> None:
-    runs = [prompt() for _ in range(services.MOST_UNFINISHED)]
-    with pytest.raises(Refusal) as refused:
-        prompt()
-    assert refused.value.code == Code.QUOTA_EXHAUSTED
-    assert Event.objects.filter(verb=Verb.RUN_DENIED, data__code="quota_exhausted").count() == 1
-    services.cancel(runs[0].pk, actor=alice)
-    assert prompt().status == Run.Status.QUEUED
 
 
 def test_a_release_is_found_by_slug_and_by_repo_id(tiny: Release) -> None:

@@ -49,6 +49,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"applications/agreements/<int:pk>", "agreement"),
     (r"applications/join/<str:token>", "invitation"),
     (r"distribution/alarm/<int:pk>", "alarm"),
+    (r"inference_sandbox/report/<int:pk>", "report"),
     (r"licence/<int:pk>", "licence"),
     (r"distribution/revision/<int:pk>", "revision"),
     (r"webhooks/subscription/<int:pk>", "webhook"),
@@ -106,6 +107,7 @@ BELONGS = (
     "actor",
     "grant__account",
     "account__user",
+    "reporter",
     "application__applicant",
 )
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -193,6 +193,7 @@ def full(world: World, who: str) -> dict[str, Any]:
         "scopes": ["read"],
         "reviewer": world.people["sam"].pk,
         "kind": "referee",
+        "problem": "bias",
         "position": text,
         "email": "somebody@example.org",
     }

@@ -13,7 +13,8 @@ from distribution import links
 from distribution.models import Alarm, Artifact, Download, Revision
 from distribution.services import alarms
 from distribution.stores import get_store
-from inference_sandbox.models import Run
+from inference_sandbox import reports
+from inference_sandbox.models import Report, Run
 from portal.accounts.models import ApiToken, Scope
 from portal.accounts.roles import Role, make_groups
 from portal.audit.sealing import seal_waiting
@@ -215,7 +216,29 @@ def _use(world: World, owner: str) -> None:
         seed=1,
         finished_at=timezone.now(),
     )
+    reported = _reported(world, owner, run)
+    things |= {"report": [reported.pk]}
     things |= {"token": [token.pk], "link": [address.split("/", 1)], "run": [run.pk]}
+
+
+def _reported(world: World, owner: str, like: Run) -> Report:
+    """Another run of the owner, whose output they reported: managers read it, and nobody else."""
+    seen_by = {owner, "mona", "root"}
+    run = Run.objects.create(
+        account=like.account,
+        grant=like.grant,
+        release=like.release,
+        revision=like.revision,
+        prompt=world.plant(owner, "reported prompt", seen_by),
+        output=world.plant(owner, "reported output", seen_by),
+        note=world.plant(owner, "note of a run", {owner}),
+        status=Run.Status.FINISHED,
+        finish_reason="stop",
+        seed=1,
+        finished_at=timezone.now(),
+    )
+    text = world.plant(owner, "text of a report", seen_by)
+    return reports.report(run.pk, actor=like.account, kind="bias", text=text)
 
 
 def _plant_in_mails(world: World, owner: str) -> None:

@@ -179,7 +179,7 @@ def test_a_thousand_random_cancels_leak_no_row(crowd: Engine) -> None:
         if rng.random() < 0.5:
             crowd.step()
     drain(crowd)
-    assert crowd.load_now == type(crowd.load_now)(running=0, waiting=0, slots=4)
+    assert crowd.occupancy == (0, 0, 4)
     assert not crowd._histories
     # And all rows still serve.
     for number in range(6):

@@ -1,0 +1,41 @@
+"""The end of a run, whoever brings it: its row, its tokens, its charge and its event, at once."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from inference_sandbox import quotas, selectors
+from inference_sandbox.answer import Answer
+from inference_sandbox.models import Run, RunTokens
+from portal.audit.models import Verb
+from portal.audit.services import record
+
+
+@transaction.atomic
+def close(run: Run, answer: Answer) -> bool:
+    """Write what the run has come to. False, and nothing written, if it was over before.
+
+    In one transaction, so that a run is charged exactly once wherever a worker may die.
+    """
+    closed = Run.objects.filter(pk=run.pk, status__in=selectors.UNFINISHED).update(
+        status=answer.status,
+        output="".join(answer.texts),
+        output_ids=answer.tokens,
+        finish_reason=answer.finish_reason,
+        error=answer.error,
+        output_tokens=len(answer.tokens),
+        tokens_per_second=answer.rate,
+        first_token_seconds=run.first_token_seconds,
+        finished_at=timezone.now(),
+    )
+    if not closed:
+        return False
+    if answer.prompt or any(answer.records):
+        records = {"prompt": answer.prompt, "output": answer.records}
+        RunTokens.objects.update_or_create(run=run, defaults=records)
+    if answer.begun:
+        quotas.charge(run, written=len(answer.tokens))
+    record(
+        Verb.RUN_FINISHED, run, actor=None, status=answer.status,
+        finish_reason=answer.finish_reason, output_tokens=len(answer.tokens),
+    )  # fmt: skip
+    return True

@@ -1,0 +1,177 @@
+"""Readers come and go: they cost no generation, and an answer that is not kept lives by them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import close_old_connections
+from django.test import override_settings
+
+from access_requests.models import Grant
+from inference_sandbox import generation, quotas, services, stream
+from inference_sandbox.engine.engine import Engine
+from inference_sandbox.models import Run
+from inference_sandbox.stream import Kind
+from portal.accounts.models import Account
+from portal.catalog.models import Release
+from tests.inference_sandbox.conftest import Prompt, celery_worker
+from tests.inference_sandbox.test_faults import entries, state
+from tests.inference_sandbox.test_worker import LONG, follow, tokens_of
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_ten_readers_of_one_run_cost_one_generation(
+    prompt: Prompt, tiny: Release, alice: Account, tmp_path: Path
+) -> None:
+    run = prompt(max_tokens=LONG)
+    readers = [follow(alice, run) for _ in range(10)]
+    with celery_worker(tiny.slug, tmp_path / "log"):
+        until(lambda: Run.objects.get(pk=run.pk).is_over)
+        heard = [reader() for reader in readers]
+    run.refresh_from_db()
+    assert all(tokens_of(one) == run.output_ids for one in heard)
+    assert len(entries(run, Kind.START)) == 1
+    assert stream._client().get(f"wb:attempts:{run.pk}") == "1"
+
+
+class Reader:
+    """Reads a run's stream in a thread until it is told to go away."""
+
+    def __init__(self, run: Run) -> None:
+        self.gone, self.entries = threading.Event(), 0
+        self._thread = threading.Thread(target=async_to_sync(self._read), args=[run])
+        self._thread.start()
+
+    async def _read(self, run: Run) -> None:
+        async for _ in stream.read(run.pk, stream.BEGINNING, wait=True, sign=True):
+            self.entries += 1
+            if self.gone.is_set():
+                return
+
+    def leave(self) -> None:
+        self.gone.set()
+        self._thread.join(30)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some thirty tokens a second, so that seconds can pass in the middle of an answer."""
+    step = Engine.step
+
+    def slowly(self: Engine) -> Any:
+        time.sleep(0.03)
+        return step(self)
+
+    monkeypatch.setattr(Engine, "step", slowly)
+
+
+@pytest.fixture
+def in_background() -> Iterator[Callable[[Run], threading.Thread]]:
+    threads: list[threading.Thread] = []
+
+    def start(run: Run) -> threading.Thread:
+        def work() -> None:
+            try:
+                generation.execute(run.pk)
+            finally:
+                close_old_connections()
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        return threads[-1]
+
+    yield start
+    for thread in threads:
+        thread.join(60)
+
+
+Start = Callable[[Run], threading.Thread]
+
+
+@override_settings(SANDBOX_READER_GRACE=1.5)
+def test_an_answer_that_is_not_kept_ends_when_its_last_reader_is_gone(
+    prompt: Prompt, in_background: Start, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "READER_SECONDS", 1)
+    run, kept = prompt(max_tokens=900, keep=False), prompt(max_tokens=900)
+    first, second = Reader(run), Reader(run)
+    for one in (run, kept):
+        in_background(one)
+    until(lambda: first.entries > 5)
+    first.leave()
+    time.sleep(4)
+    assert state(run) == "running", "one reader is enough"
+    second.leave()
+    until(lambda: state(run) == "cancelled", 10)
+    run.refresh_from_db()
+    assert run.finish_reason == "unread"
+    assert run.output_ids
+    assert "Nobody was reading" in run.ending
+    assert state(kept) == "running", "one that is kept needs no reader"
+    services.cancel(kept.pk, actor=kept.account)
+
+
+@override_settings(SANDBOX_READER_GRACE=5.0)
+def test_a_reader_that_comes_back_within_the_grace_finds_the_answer_going_on(
+    prompt: Prompt, in_background: Start, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "READER_SECONDS", 1)
+    run = prompt(max_tokens=300, keep=False)
+    first = Reader(run)
+    in_background(run)
+    until(lambda: first.entries > 5)
+    first.leave()
+    time.sleep(2)
+    second = Reader(run)
+    until(lambda: Run.objects.get(pk=run.pk).is_over, 60)
+    assert state(run) == "finished"
+    second.leave()
+
+
+@override_settings(SANDBOX_READER_GRACE=0.2)
+def test_one_that_nobody_waited_for_does_not_begin(prompt: Prompt, grant: Grant) -> None:
+    run = prompt(keep=False)
+    time.sleep(0.3)
+    generation.execute(run.pk)
+    over = Run.objects.get(pk=run.pk)
+    assert (over.status, over.finish_reason, over.output) == ("cancelled", "unread", "")
+    assert quotas.use_of(grant).used == 0
+    kept = prompt()
+    generation.execute(kept.pk)
+    assert state(kept) == "finished"
+
+
+@override_settings(SANDBOX_READER_GRACE=1.0)
+def test_a_browser_that_reads_the_stream_is_a_reader(
+    prompt: Prompt, alice: Account, in_background: Start, slow: None
+) -> None:
+    run = prompt(max_tokens=150, keep=False)
+    reader = follow(alice, run)
+    in_background(run)
+    assert len(tokens_of(reader())) == 150
+    assert state(run) == "finished"
+
+
+def test_a_quiet_stream_says_something_every_15_seconds(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the reader gives its sign more often than that."""
+    assert stream.PING_SECONDS == 15.0
+    monkeypatch.setattr(stream, "PING_SECONDS", 1.0)
+    monkeypatch.setattr(stream, "READER_SECONDS", 1)
+    run = prompt(keep=False)
+
+    async def first_ping() -> float:
+        began = time.monotonic()
+        async for entry in stream.read(run.pk, stream.BEGINNING, wait=True, sign=True):
+            assert entry is None
+            return time.monotonic() - began
+        return 0.0
+
+    assert 0.4 < async_to_sync(first_ping)() < 1.5
