@@ -31,6 +31,9 @@ class Job(models.Model):
     def __str__(self) -> str:
         return f"job {self.pk}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("inference_sandbox:job", args=[self.pk])
+
 
 class Run(models.Model):
     class Status(models.TextChoices):
@@ -117,6 +120,11 @@ class Run(models.Model):
     @property
     def is_over(self) -> bool:
         return self.status in (self.Status.FINISHED, self.Status.FAILED, self.Status.CANCELLED)
+
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """All that was said before the answer, in mode chat."""
+        return self.messages or [{"role": "user", "content": self.prompt}]
 
     @property
     def ending(self) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inference_sandbox import views
+from inference_sandbox import views, views_jobs, views_tokens
 
 app_name = "inference_sandbox"
 urlpatterns = [
@@ -10,5 +10,15 @@ urlpatterns = [
     path("runs/", views.runs, name="runs"),
     path("runs/<uuid:run_id>/", views.run, name="run"),
     path("runs/<uuid:run_id>/stream/", views.stream, name="stream"),
+    path("runs/<uuid:run_id>/place/", views.place, name="place"),
     path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel"),
+    path("runs/<uuid:run_id>/tokens/", views_tokens.tokens, name="tokens"),
+    path("runs/<uuid:run_id>/branch/", views_tokens.branch, name="branch"),
+    path("runs/<uuid:run_id>/regenerate/", views_tokens.regenerate, name="regenerate"),
+    path("runs/<uuid:run_id>/reply/", views_tokens.reply, name="reply"),
+    path("compare/", views_jobs.compare, name="compare"),
+    path("sweep/", views_jobs.sweep, name="sweep"),
+    path("jobs/<uuid:job_id>/", views_jobs.job, name="job"),
+    path("jobs/<uuid:job_id>/cancel/", views_jobs.cancel, name="cancel-job"),
+    path("jobs/<uuid:job_id>/results.<slug:kind>", views_jobs.export, name="results"),
 ]
