@@ -5,6 +5,8 @@ from itertools import product
 from typing import Unpack
 from uuid import UUID
 
+from django.template.defaultfilters import pluralize
+
 from inference_sandbox import selectors, services
 from inference_sandbox.asking import Asked, invalid
 from inference_sandbox.models import Job
@@ -39,8 +41,9 @@ def sweep(
     if not 1 <= cells <= MOST_CELLS:
         raise invalid(
             "seeds",
-            f"{len(temperatures)} temperatures × {len(seeds)} seeds are {cells} runs; a sweep has "
-            f"at most {MOST_CELLS}. Take fewer of either.",
+            f"{len(temperatures)} temperature{pluralize(temperatures)} × {len(seeds)} "
+            f"seed{pluralize(seeds)} are {cells} runs; a sweep has at most {MOST_CELLS}. Take "
+            "fewer of either.",
         )
     grid: list[tuple[Release, Asked]] = [
         (release, {**asked, "temperature": temperature, "seed": seed})

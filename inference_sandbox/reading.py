@@ -70,9 +70,9 @@ class Shown:
         return visible(self.text)
 
     @property
-    def alternatives(self) -> list[tuple[int, str, str, float]]:
-        """Of each: number, text, probability in words and as a number."""
-        return [(i, text, percent(math.exp(lp)), math.exp(lp)) for i, text, lp in self.top]
+    def alternatives(self) -> list[tuple[int, str, str]]:
+        """Of each: number, text, and its probability in words."""
+        return [(i, text, percent(math.exp(lp))) for i, text, lp in self.top]
 
     @property
     def facts(self) -> str:
@@ -80,7 +80,9 @@ class Shown:
         top = [[i, text, round(lp, 3)] for i, text, lp in self.top]
         logprob = None if self.logprob is None else round(self.logprob, 4)
         entropy = None if self.entropy_bits is None else round(self.entropy_bits, 2)
-        return json.dumps([self.id, logprob, entropy, top], ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(
+            [self.id, logprob, entropy, top], ensure_ascii=False, separators=(",", ":")
+        )
 
 
 class Reading:

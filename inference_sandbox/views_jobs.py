@@ -12,6 +12,7 @@ from inference_sandbox import jobs, panels, results, selectors
 from inference_sandbox.asking import Asked
 from inference_sandbox.forms import ALTERNATIVES, Columns, CompareForm, SweepForm, defaults
 from inference_sandbox.models import Job, Run
+from inference_sandbox.reading import LEGEND
 from inference_sandbox.views import person
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -120,7 +121,12 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found = results.of_job(row)
     if row.kind == Job.Kind.COMPARISON:
         columns = [(result, panels.column(result.run)) for result in found.results]
-        context: dict[str, Any] = {"job": row, "results": found, "columns": columns}
+        context: dict[str, Any] = {
+            "job": row,
+            "results": found,
+            "columns": columns,
+            "legend": LEGEND,
+        }
         return render(request, "inference_sandbox/comparison.html", context)
     return render(request, "inference_sandbox/job.html", {"job": row, "results": found})
 

@@ -13,7 +13,7 @@ from inference_sandbox import branching, reading, selectors
 from inference_sandbox.asking import invalid
 from inference_sandbox.views import person
 
-PAGE = 100  # tokens
+PAGE = 50  # tokens
 
 
 class TakeForm(forms.Form):
