@@ -24,6 +24,7 @@ LEGEND = tuple(
     zip(range(5, -1, -1), ("90 % or more", "50 %", "20 %", "5 %", "1 %", "less"), strict=True)
 )
 CHART_HEIGHT = 40
+SIGNS = str.maketrans({" ": "·", "\t": "⇥", "\n": "↵"})
 # What a space, a tab and a line's end are marked up with, so that they can be made visible.
 MARKS = {" ": "<i> </i>", "\t": '<i class="tab">\t</i>', "\n": '<i class="nl">\n</i>'}
 
@@ -71,8 +72,8 @@ class Shown:
 
     @property
     def alternatives(self) -> list[tuple[int, str, str]]:
-        """Of each: number, text, and its probability in words."""
-        return [(i, text, percent(math.exp(lp))) for i, text, lp in self.top]
+        """Of each: number, text with its blanks as signs, and its probability in words."""
+        return [(i, signs(text), percent(math.exp(lp))) for i, text, lp in self.top]
 
     @property
     def facts(self) -> str:
@@ -184,3 +185,10 @@ def percent(probability: float) -> str:
 def visible(text: str) -> SafeString:
     """Escaped, its blanks marked up."""
     return mark_safe("".join(MARKS.get(char) or escape(char) for char in text))  # noqa: S308
+
+
+def signs(text: str) -> str:
+    """A single token where no text stands around it: its blanks are signs."""
+    if text and not text.strip("\ufffd"):
+        return "part of a character"
+    return text.translate(SIGNS)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inference_sandbox import tokens
 from inference_sandbox.models import Run
+from inference_sandbox.reading import signs
 
 MOST_RUNS = 100  # of a tree on a page
 DEEPEST = 32
@@ -66,5 +67,5 @@ def _node(run: Run, depth: int, *, is_current: bool) -> Node:
     if not run.forced:
         return Node(run, depth, "", run.output[:EXCERPT], is_current)
     before = len(tokens.decoded(run.revision, run.forced[:-1]))
-    taken = tokens.text_of(run.revision, run.forced[-1])
+    taken = signs(tokens.text_of(run.revision, run.forced[-1]))
     return Node(run, depth, taken, run.output[before : before + EXCERPT], is_current)

@@ -8,7 +8,7 @@ import pytest
 
 from inference_sandbox import reading, tokens
 from inference_sandbox.models import Run, RunTokens
-from inference_sandbox.reading import Reading, percent, visible
+from inference_sandbox.reading import Reading, percent, signs, visible
 from tests.inference_sandbox.conftest import Prompt
 from tests.inference_sandbox.told import over, record
 
@@ -106,6 +106,14 @@ def test_the_facts_of_a_token_hold_its_alternatives(prompt: Prompt) -> None:
 )
 def test_blanks_are_marked_up_and_the_rest_is_escaped(text: str, html: str) -> None:
     assert visible(text) == html
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(" a", "·a"), ("\n\n", "↵↵"), ("\t", "⇥"), ("\ufffd", "part of a character"), ("", "")],
+)
+def test_a_token_by_itself_shows_its_blanks_as_signs(text: str, shown: str) -> None:
+    assert signs(text) == shown
 
 
 @pytest.mark.parametrize(
