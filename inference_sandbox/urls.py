@@ -20,5 +20,11 @@ urlpatterns = [
     path("sweep/", views_jobs.sweep, name="sweep"),
     path("jobs/<uuid:job_id>/", views_jobs.job, name="job"),
     path("jobs/<uuid:job_id>/cancel/", views_jobs.cancel, name="cancel-job"),
-    path("jobs/<uuid:job_id>/results.<slug:kind>", views_jobs.export, name="results"),
+    path("jobs/<uuid:job_id>/results.csv", views_jobs.export, {"kind": "csv"}, name="results-csv"),
+    path(
+        "jobs/<uuid:job_id>/results.jsonl",
+        views_jobs.export,
+        {"kind": "jsonl"},
+        name="results-jsonl",
+    ),
 ]

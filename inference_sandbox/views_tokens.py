@@ -38,11 +38,12 @@ def tokens(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def branch(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    run = selectors.run_of(person(request), run_id)
     form = TakeForm(request.POST)
     if not form.is_valid():
         raise invalid("take", "Choose one of the alternatives of a token.")
     position, _, token = form.cleaned_data["take"].partition(":")
-    return redirect(branching.branch(run_id, int(position), int(token), actor=person(request)))
+    return redirect(branching.branch(run.pk, int(position), int(token), actor=person(request)))
 
 
 @login_required

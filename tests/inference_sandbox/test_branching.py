@@ -119,8 +119,8 @@ def test_other_files_since_then_are_other_tokens(run: Run, alice: Account) -> No
 
 def test_the_run_of_another_is_not_there(run: Run, mallory: Account) -> None:
     for act in ("branch", "regenerate", "reply"):
-        data = {"take": "0:1", "text": "And?"}
-        assert signed_in(mallory).post(f"{RUNS}{run.pk}/{act}/", data).status_code == 404
+        for data in ({}, {"take": "0:1", "text": "And?"}):
+            assert signed_in(mallory).post(f"{RUNS}{run.pk}/{act}/", data).status_code == 404
     assert signed_in(mallory).get(f"{RUNS}{run.pk}/tokens/").status_code == 404
     assert signed_in(mallory).get(f"{RUNS}{run.pk}/place/").status_code == 404
     assert Run.objects.count() == 1
