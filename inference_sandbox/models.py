@@ -33,6 +33,9 @@ class Job(models.Model):
     def __str__(self) -> str:
         return f"job {self.pk}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("inference_sandbox:job", args=[self.pk])
+
 
 class Run(models.Model):
     class Status(models.TextChoices):
@@ -128,6 +131,11 @@ class Run(models.Model):
     def is_long(self) -> bool:
         """Whether its prompt would fill more than a screen."""
         return len(self.prompt) > SCREEN or self.prompt.count("\n") > SCREEN_LINES
+
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """All that was said before the answer, in mode chat."""
+        return self.messages or [{"role": "user", "content": self.prompt}]
 
     @property
     def ending(self) -> str:

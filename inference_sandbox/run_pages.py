@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from inference_sandbox import keeping, repeating, reports, retention, selectors, snippets
+from inference_sandbox import keeping, panels, repeating, reports, retention, selectors, snippets
 from inference_sandbox.models import Report, Run
 from inference_sandbox.records import ASKED, OUTCOME, record_of, whole_record_of
 from portal import exports
@@ -72,10 +72,8 @@ def _page(
     viewer = person(request)
     mine = run.account_id == viewer.pk
     context = {
-        "run": run,
+        **panels.whole(run, mine=mine),
         "viewer": viewer,
-        "mine": mine,
-        "situation": None if run.is_over else selectors.situation(run.release),
         "seen": selectors.seen_among(viewer, (run.repeats_id, run.parent_id)),
         "comparison": repeating.comparison(run, viewer=viewer),
         "repetitions": selectors.runs_of(viewer).filter(repeats=run)[:10],

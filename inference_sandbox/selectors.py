@@ -13,7 +13,7 @@ from distribution import selectors as distribution
 from distribution.errors import StoreError
 from distribution.models import Revision
 from inference_sandbox import stream, tokens
-from inference_sandbox.models import Report, Run
+from inference_sandbox.models import Job, Report, Run
 from inference_sandbox.records import record_of
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -84,6 +84,35 @@ def _no_such_run() -> Refusal:
         "Look for it in the list of your runs.",
         url="/sandbox/runs/",
     )
+
+
+def jobs_of(account: Account) -> "QuerySet[Job]":
+    """A person's own jobs, newest first."""
+    return Job.objects.filter(account=account)
+
+
+def jobs_on_pages(account: Account) -> "QuerySet[Job]":
+    """The comparisons and sweeps; what was asked over the API is found among the runs."""
+    return jobs_of(account).filter(kind__in=(Job.Kind.COMPARISON, Job.Kind.SWEEP))
+
+
+def job_of(account: Account, job_id: UUID | str) -> Job:
+    """One of the person's own jobs. Another person's is, to them, not there."""
+    job = jobs_of(account).filter(pk=job_id).first()
+    if job is None:
+        raise Refusal(
+            Code.NOT_FOUND,
+            "There is no such comparison or sweep among yours.",
+            "Look for it beside the sandbox's form.",
+            url="/sandbox/",
+        )
+    return job
+
+
+def ahead_of(run: Run) -> int:
+    """How many runs of the same release have waited longer than this one, which waits."""
+    waiting = Run.objects.filter(release=run.release_id, status=Run.Status.QUEUED)
+    return waiting.filter(created_at__lt=run.created_at).count()
 
 
 def release_named(name: str) -> Release:

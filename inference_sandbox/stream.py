@@ -266,6 +266,11 @@ def _entry(raw: Any) -> Entry:
     return Entry(entry_id, Kind(fields["kind"]), json.loads(fields["data"]))
 
 
+def at(entry_id: str) -> float:
+    """When an entry was written, in seconds since 1970: its id begins with Redis's own clock."""
+    return int(entry_id.partition("-")[0]) / 1000
+
+
 def _dump(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False)
 

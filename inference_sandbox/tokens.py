@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from distribution.errors import StoreError
 from distribution.models import Artifact, Revision
 from distribution.stores import get_store
 from inference_sandbox.models import Run
@@ -72,3 +73,25 @@ def encode(
 def of_run(tokenizer: "Tokenizer", run: Run) -> list[int]:
     """The tokens of a run's prompt."""
     return encode(tokenizer, run.mode, run.prompt, run.messages, run.prompt_ids)
+
+
+def text_of(revision: Revision, token: int) -> str:
+    """One token for people to read; only its number where the tokenizer cannot be had."""
+    tokenizer = at_hand(revision)
+    return tokenizer.token_text(token) if tokenizer else f"token {token}"
+
+
+def decoded(revision: Revision, ids: Sequence[int]) -> str:
+    """The text of the tokens; empty where the tokenizer cannot be had."""
+    tokenizer = at_hand(revision)
+    return tokenizer.decode(ids) if tokenizer else ""
+
+
+def at_hand(revision: Revision) -> "Tokenizer | None":
+    """The tokenizer for what is only to be shown: a page does without it."""
+    from inference_sandbox.engine.tokenizer import TokenizerError
+
+    try:
+        return tokenizer_of(revision)
+    except (StoreError, TokenizerError):
+        return None

@@ -1,12 +1,12 @@
-"""The sandbox's pages. They work without JavaScript, except that tokens then come all at once."""
+"""The playground and one run. They work without JavaScript, except that tokens come all at once."""
 
-from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -14,16 +14,16 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import reswap, retarget
 
-from inference_sandbox import quotas, run_pages, selectors, services
-from inference_sandbox.forms import RunForm, defaults
+from inference_sandbox import panels, quotas, run_pages, selectors, services
+from inference_sandbox.forms import PRESETS, RunForm, defaults, of_run
 from inference_sandbox.models import Run
-from inference_sandbox.sse import sse_frame, sse_response
-from inference_sandbox.stream import Entry, Kind
+from inference_sandbox.sse import last_event_id, sse_frame, sse_response
+from inference_sandbox.stream import BEGINNING, Entry, Kind, at
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
-EARLIER = 8  # runs beside the form
+EARLIER, JOBS = 8, 4  # beside the form
 
 
 def person(request: HttpRequest) -> Account:
@@ -41,11 +41,11 @@ def playground(request: HttpRequest) -> HttpResponse:
     releases = list(selectors.playable_releases(account))
     release = _chosen(request, earlier, releases)
     if release is None:
-        context = {"runs": selectors.runs_of(account)[:EARLIER]}
-        return render(request, "inference_sandbox/no_release.html", context)
+        return render(request, "inference_sandbox/no_release.html", _beside(account))
     chat = selectors.offers_chat(release)
     mode = Run.Mode.CHAT if chat else Run.Mode.PLAIN
-    initial = {**defaults(), "mode": mode, **_values(earlier), "release": release.slug}
+    values = of_run(earlier) if earlier else {}
+    initial = {**defaults(), "mode": mode, **values, "release": release.slug}
     form = RunForm(initial=initial, chat=chat)
     return _playground(request, form, release, releases)
 
@@ -59,14 +59,21 @@ def _playground(
 ) -> HttpResponse:
     context = {
         "form": form,
+        "presets": PRESETS,
         "release": release,
         "releases": releases,
         "situation": selectors.situation(release) if release else None,
-        "runs": selectors.runs_of(person(request))[:EARLIER],
         "quota": quotas.use_for(person(request), release) if release else None,
         "keep_days": settings.SANDBOX_KEEP_DAYS,
+        **_beside(person(request)),
     }
     return render(request, "inference_sandbox/playground.html", context, status=status)
+
+
+def _beside(account: Account) -> dict[str, object]:
+    """What the person did before. A job's runs are found on its own page."""
+    runs = selectors.runs_of(account).filter(job=None)
+    return {"runs": runs[:EARLIER], "jobs": selectors.jobs_on_pages(account)[:JOBS]}
 
 
 def _chosen(request: HttpRequest, earlier: Run | None, releases: list[Release]) -> Release | None:
@@ -91,11 +98,6 @@ def _run_to_repeat(request: HttpRequest) -> Run | None:
         )
 
 
-def _values(run: Run | None) -> dict[str, Any]:
-    names = ("mode", "prompt", "temperature", "top_p", "max_tokens", "seed")
-    return {name: getattr(run, name) for name in names} if run else {}
-
-
 @login_required
 @require_http_methods(["GET", "POST"])
 def runs(request: HttpRequest) -> HttpResponse:
@@ -112,17 +114,16 @@ def _start(request: HttpRequest) -> HttpResponse:
     if run is None:
         return _form_again(request, form)
     if getattr(request, "htmx", False):
-        return render(request, "inference_sandbox/_run.html", _panel(run))
+        return render(request, "inference_sandbox/_run.html", panels.whole(run))
     return redirect(run)
 
 
 def _started(request: HttpRequest, form: RunForm) -> Run | None:
     if not form.is_valid():
         return None
-    values = {**form.cleaned_data}
     try:
-        release = selectors.release_named(values.pop("release"))
-        return services.create_run(actor=person(request), release=release, **values)
+        release = selectors.release_named(form.cleaned_data["release"])
+        return services.create_run(actor=person(request), release=release, **form.asked())
     except Refusal as refusal:
         form.refuse(refusal)
         return None
@@ -131,15 +132,20 @@ def _started(request: HttpRequest, form: RunForm) -> Run | None:
 def _form_again(request: HttpRequest, form: RunForm) -> HttpResponse:
     if getattr(request, "htmx", False):
         # htmx puts only a 200 into the page.
-        response = render(request, "inference_sandbox/_form.html", {"form": form})
+        context = {"form": form, "presets": PRESETS}
+        response = render(request, "inference_sandbox/_form.html", context)
         return reswap(retarget(response, "#run-form"), "outerHTML")
     releases = list(selectors.playable_releases(person(request)))
     release = next((r for r in releases if r.slug == form.data.get("release")), None)
     return _playground(request, form, release, releases, status=400)
 
 
-def _panel(run: Run) -> dict[str, Any]:
-    return {"run": run, "situation": None if run.is_over else selectors.situation(run.release)}
+@login_required
+@require_GET
+def place(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Where the run stands in the queue, asked again and again while it waits."""
+    row = selectors.run_visible_to(person(request), run_id)
+    return render(request, "inference_sandbox/_place.html", panels.place(row))
 
 
 @login_required
@@ -152,7 +158,10 @@ def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 @require_GET
 async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
-    """The run as HTML fragments for htmx: `restart`, `token`, `stats`, `end`, then `close`."""
+    """The run as HTML fragments for htmx: `restart`, `first`, `token`, `stats`, `end`, then `close`.
+
+    ?column: the end comes as a column of its job.
+    """
     account = await request.auser()
     if not isinstance(account, Account):
         raise Refusal(
@@ -162,13 +171,25 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             url=reverse("account_login"),
         )
     row = await sync_to_async(selectors.run_visible_to)(account, run_id)
+    awaits_first = last_event_id(request) == BEGINNING
 
     async def to_frames(entry: Entry) -> bytes:
+        nonlocal awaits_first
         if entry.kind is Kind.END:
-            return await sync_to_async(_end_frames)(account, run_id, entry)
-        return _frames(entry)
+            return await sync_to_async(_end_frames)(request, account, run_id, entry)
+        first = b""
+        if awaits_first and entry.kind is Kind.TOKEN and entry.id and not entry.data.get("p"):
+            awaits_first = False
+            first = _first_frame(row, entry)
+        return _frames(entry) + first
 
     return await sse_response(row, request, to_frames)
+
+
+def _first_frame(run: Run, entry: Entry) -> bytes:
+    """How long the first token took: it follows the token's own frame, under the same id."""
+    seconds = max(0.0, at(entry.id) - run.created_at.timestamp())
+    return sse_frame("first", f"first token after {seconds:.2f} s", entry.id)
 
 
 def _frames(entry: Entry) -> bytes:
@@ -183,10 +204,13 @@ def _frames(entry: Entry) -> bytes:
     return sse_frame("stats", stats, entry.id)
 
 
-def _end_frames(account: Account, run_id: UUID, entry: Entry) -> bytes:
+def _end_frames(request: HttpRequest, account: Account, run_id: UUID, entry: Entry) -> bytes:
     """The finished panel takes the live one's place; `close` tells the browser to stay away."""
-    panel = render_to_string(
-        "inference_sandbox/_run.html",
-        {"run": selectors.run_visible_to(account, run_id), "viewer": account},
+    run = selectors.run_visible_to(account, run_id)
+    panel = panels.finished(
+        run,
+        mine=run.account_id == account.pk,
+        in_column="column" in request.GET,
+        csrf_token=get_token(request),
     )
     return sse_frame("end", panel, entry.id) + sse_frame("close", "closed", entry.id)

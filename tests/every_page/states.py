@@ -1,12 +1,15 @@
 """The states that the walk's world leaves out, so that each button and each page has its moment."""
 
+from typing import Any
+from uuid import uuid4
+
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.utils import timezone
 
 from access_requests import mailed_links, services
 from access_requests.models import Application, Grant, SecondLook
 from distribution.models import Alarm, Revision
-from inference_sandbox.models import Run
+from inference_sandbox.models import Job, Run
 from portal.accounts import erasing
 from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Licence, LicenceVersion, Release
@@ -102,10 +105,22 @@ def _published(world: World) -> None:
 
 
 def _running(world: World) -> None:
-    done = Run.objects.get(account=world.people["alice"])
-    done.pk, done.id, done._state.adding = None, None, True
-    done.status, done.finished_at = Run.Status.RUNNING, None
-    done.save()
+    """Alice waits for an answer, compares two, and holds a conversation that may go on."""
+    alice = world.people["alice"]
+    done = Run.objects.filter(account=alice, job=None).get()
+    _like(done, status=Run.Status.RUNNING, finished_at=None)
+    _like(done, mode=Run.Mode.CHAT, parent=done)
+    job = Job.objects.create(account=alice, kind=Job.Kind.COMPARISON)
+    _like(done, job=job)
+    _like(done, job=job, position=1, status=Run.Status.RUNNING, finished_at=None)
+
+
+def _like(run: Run, **other: Any) -> None:
+    copy = Run.objects.get(pk=run.pk)
+    copy.pk, copy._state.adding = uuid4(), True
+    for name, value in other.items():
+        setattr(copy, name, value)
+    copy.save()
 
 
 def new_licence(world: World) -> None:

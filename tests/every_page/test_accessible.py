@@ -28,6 +28,7 @@ NOT_LOOKED_AT = {
     r"account/2fa/webauthn/login/|account/(password/set|login/code/confirm)/": NO_HTML,
     r"applications/attachments/.*|releases/<slug:slug>/download.sh|sandbox/runs/<uuid:run_id>/stream/": NO_HTML,
     r"sandbox/runs/(export/<slug:kind>/|<uuid:run_id>/run.json)": NO_HTML,
+    r"sandbox/(runs/<uuid:run_id>/place/|jobs/<uuid:job_id>/results.(csv|jsonl))": NO_HTML,
     r"admin/|admin/(jsi18n|autocomplete|search|login)/": NO_HTML,
     r"admin/(\w+/\w+/<path:object_id>/|r/.*|access_requests/application/(<int:pk>/)?next/)": NO_HTML,
     r"admin/.*/(export/<slug:kind>|proof)/": NO_HTML,

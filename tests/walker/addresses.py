@@ -62,6 +62,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"<str:question>", "question"),
     (r"tokens/<int:pk>", "token"),
     (r"<uuid:run_id>", "run"),
+    (r"<uuid:job_id>", "job"),
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
     (r"api/models/<path:repo>", "repo"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import uuid4
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
@@ -14,7 +15,7 @@ from distribution.models import Alarm, Artifact, Download, Revision
 from distribution.services import alarms
 from distribution.stores import get_store
 from inference_sandbox import reports
-from inference_sandbox.models import Report, Run
+from inference_sandbox.models import Job, Report, Run, RunTokens
 from portal.accounts.models import ApiToken, Scope
 from portal.accounts.roles import Role, make_groups
 from portal.audit.sealing import seal_waiting
@@ -219,6 +220,21 @@ def _use(world: World, owner: str) -> None:
     reported = _reported(world, owner, run)
     things |= {"report": [reported.pk]}
     things |= {"token": [token.pk], "link": [address.split("/", 1)], "run": [run.pk]}
+    _think(world, owner, run)
+
+
+def _think(world: World, owner: str, run: Run) -> None:
+    """What the model thought of a run's tokens, and a sweep of two."""
+    written = world.plant(owner, "token", {owner})
+    record = [7, written, -0.5, 1.0, [[7, written, -0.5], [8, "else", -1.2]]]
+    RunTokens.objects.create(run=run, prompt=[record], output=[record])
+    job = Job.objects.create(account=run.account, kind=Job.Kind.SWEEP)
+    for position in range(2):
+        copy = Run.objects.get(pk=run.pk)
+        copy.pk, copy._state.adding = uuid4(), True
+        copy.job, copy.position, copy.temperature = job, position, float(position)
+        copy.save()
+    world.things[owner]["job"] = [job.pk]
 
 
 def _reported(world: World, owner: str, like: Run) -> Report:
