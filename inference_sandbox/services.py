@@ -38,7 +38,7 @@ def create_run(
     What may be asked, and its bounds: `asking.Asked`. A seed is made, and kept with the run, where
     none is given. prefix: the records (`RunTokens`) of the tokens in `forced`, where they are known.
     """
-    grant, revision = _let_in(actor, release)
+    grant, revision = let_in(actor, release)
     checked = check(revision, asked)
     with _denial_recorded(actor, release), transaction.atomic():
         _check_quota(actor)
@@ -51,7 +51,7 @@ def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release,
         raise invalid(
             "prompt", f"Ask for 1 to {MOST_RUNS_OF_A_JOB} runs at once, not {len(asked)}."
         )
-    doors = {release: _let_in(actor, release) for release, _ in asked}
+    doors = {release: let_in(actor, release) for release, _ in asked}
     checked = [(*doors[release], check(doors[release][1], each)) for release, each in asked]
     with _denial_recorded(actor, asked[0][0]), transaction.atomic():
         _check_quota(actor)
@@ -61,7 +61,8 @@ def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release,
     return job
 
 
-def _let_in(actor: Account, release: Release) -> tuple[Grant, Revision]:
+def let_in(actor: Account, release: Release) -> tuple[Grant, Revision]:
+    """What opens the release to a prompt now. Raises the Refusal with the cause, and records it."""
     with _denial_recorded(actor, release):
         grant = access.grant_for(actor, release, tier=Tier.TRY)
         return grant, distribution.current_revision(release)

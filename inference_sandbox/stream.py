@@ -11,8 +11,8 @@ itself checks the lease at each write: a worker that was taken for dead cannot w
 import json
 import secrets
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -211,24 +211,35 @@ async def read(run_id: UUID, after: str, *, wait: bool) -> AsyncGenerator[Entry 
     With `wait`, later entries are awaited, and None is given whenever PING_SECONDS brought none.
     Without, the iteration stops where the stream does.
     """
-    key, block = _key("run", run_id), int(PING_SECONDS * 1000) if wait else None
+    async with aclosing(read_many({run_id: after}, wait=wait)) as entries:
+        async for found in entries:
+            yield found and found[1]
+
+
+async def read_many(
+    after: Mapping[UUID, str], *, wait: bool
+) -> AsyncGenerator[tuple[UUID, Entry] | None]:
+    """The same for several runs, over one connection: each entry with its run, to the last end."""
+    runs = {_key("run", run_id): run_id for run_id in after}
+    places: dict[Any, Any] = {_key("run", run_id): place for run_id, place in after.items()}
+    block = int(PING_SECONDS * 1000) if wait else None
     client = redis.asyncio.Redis.from_url(
         settings.REDIS_URL, decode_responses=True, socket_timeout=PING_SECONDS + 10
     )
     async with client:
-        while True:
+        while places:
             with _answering():
-                answer: Any = await client.xread({key: after}, count=256, block=block)
-            entries = [_entry(raw) for _, batch in answer or [] for raw in batch]
-            if not entries and not wait:
+                answer: Any = await client.xread(dict(places), count=256, block=block)
+            if not answer and not wait:
                 return
-            if not entries:
+            if not answer:
                 yield None
-            for entry in entries:
-                yield entry
-                after = entry.id
+            for key, batch in answer or []:
+                for entry in map(_entry, batch):
+                    places[key] = entry.id
+                    yield runs[key], entry
                 if entry.kind is Kind.END:
-                    return
+                    del places[key]
 
 
 def _entry(raw: Any) -> Entry:

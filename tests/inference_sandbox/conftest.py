@@ -31,6 +31,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(family: Family, weights: Path) -> Release:
+    return tiny_release(family, weights)
+
+
+def tiny_release(family: Family, weights: Path) -> Release:
     """A published release. Its slug is new in each test, and so are its queue and keys in Redis."""
     name = f"tiny-{secrets.token_hex(4)}"
     release = Release.objects.create(
