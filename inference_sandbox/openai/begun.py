@@ -41,15 +41,7 @@ def begin(account: Account, wanted: Wanted) -> Begun:
     _, revision = services.let_in(account, release)
     revision.release = release  # read already
     tokenizer = asking.tokenizer_of(revision)
-    if wanted.is_chat:
-        prompts, texts = [_conversation(revision, wanted)], [""]
-    else:
-        ids = [_ids(revision, prompt) for prompt in wanted.prompts]
-        prompts = [_text(wanted, each) for each in ids]
-        texts = [
-            prompt if isinstance(prompt, str) else tokenizer.decode(each)
-            for prompt, each in zip(wanted.prompts, ids, strict=True)
-        ]
+    prompts = [_conversation(revision, wanted)] if wanted.is_chat else _texts(revision, wanted)
     asked = [
         (release, _choice(wanted, prompt, number))
         for prompt in prompts
@@ -57,7 +49,14 @@ def begin(account: Account, wanted: Wanted) -> Begun:
     ]
     job = services.create_job(actor=account, kind=Job.Kind.COMPLETION, asked=asked)
     runs = list(job.runs.order_by("position"))
+    texts = [
+        prompt if isinstance(prompt, str) else tokenizer.decode(prompt) for prompt in wanted.prompts
+    ]
     return Begun(wanted, account, revision, tokenizer, job, runs, texts)
+
+
+def _texts(revision: Revision, wanted: Wanted) -> list[Asked]:
+    return [_text(wanted, _ids(revision, prompt)) for prompt in wanted.prompts]
 
 
 def _ids(revision: Revision, prompt: Prompt) -> list[int]:

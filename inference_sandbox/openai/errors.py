@@ -12,8 +12,8 @@ from portal.refusals import Code, Refusal
 
 # Seconds after which to ask again, where the refusal does not know better.
 SOON = "5"
-# How a client's words name what our fields hold.
-PARAMS = {"prompt_ids": "prompt", "mode": "messages"}
+# How a client names what our fields hold, where no request says otherwise.
+PARAMS = {"prompt_ids": "prompt"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -49,9 +49,9 @@ def unknown_model(name: str, why: str = "") -> ApiError:
     return ApiError(404, "model_not_found", f"{message} {why}".strip(), param="model")
 
 
-def of_refusal(refusal: Refusal, model: str) -> ApiError:
+def of_refusal(refusal: Refusal, model: str, names: Mapping[str, str] = PARAMS) -> ApiError:
     """The refusal in a client's words; its own code stays readable in `X-Error-Code`."""
-    param = next((PARAMS.get(name, name) for name in refusal.fields), None)
+    param = next((names.get(name, name) for name in refusal.fields), None)
     headers = {"X-Error-Code": str(refusal.code), **refusal.headers}
     match refusal.code:
         case Code.NOT_SIGNED_IN:

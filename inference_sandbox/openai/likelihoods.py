@@ -72,9 +72,14 @@ class Places:
         self._window.append(token)
         before, self._text = self._text, self._tokenizer.decode(self._window)
         place = self._begins + _alike(before, self._text)
+        if before == self._text and before.endswith(REPLACEMENT) and self._is_part(token):
+            place -= 1  # one sign stands for all of a character that is not whole yet
         if len(self._window) > self.MOST and not self._text.endswith(REPLACEMENT):
             self._move()
         return place
+
+    def _is_part(self, token: int) -> bool:
+        return spelt(self._tokenizer, token).startswith("bytes:")
 
     def _move(self) -> None:
         end = self._begins + len(self._text)

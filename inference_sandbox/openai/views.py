@@ -59,7 +59,7 @@ async def _answered(account: Account, wanted: Wanted) -> HttpResponseBase:
         await stream.check()
         begun = await sync_to_async(begin)(account, wanted)
     except Refusal as refusal:
-        raise of_refusal(refusal, wanted.model) from refusal
+        raise of_refusal(refusal, wanted.model, wanted.names) from refusal
     if not wanted.is_stream:
         return JsonResponse(await _whole(begun))
     return StreamingHttpResponse(

@@ -1,12 +1,13 @@
 """What a client's body asks for, in our words. Defaults are those of OpenAI's API."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from inference_sandbox.asking import MAX_SEED, Asked
-from inference_sandbox.openai.errors import ApiError, invalid
+from inference_sandbox.openai.errors import PARAMS, ApiError, invalid
 from inference_sandbox.openai.reading import Body, number, wrong
+from inference_sandbox.services import MOST_RUNS_OF_A_JOB
 
 Prompt = str | list[int]
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -28,6 +29,7 @@ class Wanted:
     prompts: Sequence[Prompt] = ()
     messages: Sequence[dict[str, str]] = ()
     echo: bool = False
+    names: Mapping[str, str] = field(default_factory=lambda: PARAMS)  # how it calls our fields
 
     def seed_of(self, choice: int) -> int | None:
         """The choices of one prompt differ, and are the same again at the next time."""
@@ -56,6 +58,7 @@ def chat(body: Body, model: str = "") -> Wanted:
         body.refuse(name, "the models call no tools. Leave it out.")
     if body.table("response_format").get("type", "text") != "text":
         raise unsupported("response_format", "answers are free text. Leave it out.")
+    newer = body.get("max_completion_tokens") is not None
     told = body.whole("top_logprobs")
     if told is not None and not body.flag("logprobs"):
         raise invalid("top_logprobs", "`top_logprobs` needs `logprobs` to be true.")
@@ -65,6 +68,10 @@ def chat(body: Body, model: str = "") -> Wanted:
         messages=_messages(body),
         max_tokens=body.whole("max_completion_tokens", body.whole("max_tokens")),
         logprobs=(told or 0) if body.flag("logprobs") else None,
+        names={
+            **{"prompt": "messages", "mode": "messages", "logprobs": "top_logprobs"},
+            **({"max_tokens": "max_completion_tokens"} if newer else {}),
+        },
     )
 
 
@@ -76,8 +83,8 @@ def _common(body: Body, model: str) -> dict[str, Any]:
     """What both kinds of request have. A model that the address names is meant, whatever else is."""
     options = Body(body.table("stream_options"))
     n = 1 if body.get("n") is None else body.whole("n") or 0
-    if n < 1:
-        raise invalid("n", "`n` must be at least 1.")
+    if not 1 <= n <= MOST_RUNS_OF_A_JOB:
+        raise invalid("n", f"`n` must be from 1 to {MOST_RUNS_OF_A_JOB}.")
     return {
         "model": model or body.text("model"),
         "n": n,

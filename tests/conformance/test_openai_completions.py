@@ -81,7 +81,8 @@ def test_two_choices_differ_and_come_again_with_the_seed(served: Served) -> None
     def choices() -> list[str]:
         answer = complete(served, n=2, temperature=1, seed=7, max_tokens=12)
         assert [choice.index for choice in answer.choices] == [0, 1]
-        assert answer.usage and answer.usage.prompt_tokens == len(PROMPT), "read once"
+        assert answer.usage
+        assert answer.usage.prompt_tokens == len(PROMPT), "read once"
         assert answer.usage.completion_tokens == sum(run.output_tokens for run in served.runs()[:2])
         return [choice.text for choice in answer.choices]
 
