@@ -28,6 +28,7 @@ class Piece:
     text: str = ""
     prompt: list[Record] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     finish_reason: str | None = None
 
 
@@ -66,7 +67,8 @@ class Choice:
         self.text += data["x"]
         self.tokens += data["t"] is not None
         self.records += len(records)
-        return Piece(self.index, data["x"], records=records)
+        tokens = [] if data["t"] is None else [data["t"]]
+        return Piece(self.index, data["x"], records=records, tokens=tokens)
 
 
 class Following:

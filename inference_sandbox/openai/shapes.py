@@ -60,6 +60,9 @@ class Shape(ABC):
             "system_fingerprint": begun.revision.digest[:12],
         }
 
+    def _token_ids(self, piece: Piece) -> dict[str, list[int]]:
+        return {"token_ids": piece.tokens} if self._begun.wanted.token_ids else {}
+
     def _usage(self, completion_tokens: int) -> dict[str, int]:
         prompt_tokens = self._begun.prompt_tokens
         return {
@@ -86,17 +89,17 @@ class Completion(Shape):
         wanted = self._begun.wanted
         if not wanted.echo or wanted.logprobs is not None:
             return []
-        return [self._choice(choice, self._echo(choice), None, None)]
+        return [self._choice(Piece(choice), self._echo(choice))]
 
     def part(self, piece: Piece) -> dict[str, Any] | None:
         text = self._echo(piece.choice) + piece.text
-        if not (text or piece.records or piece.prompt or piece.finish_reason):
+        tokens = piece.tokens and self._begun.wanted.token_ids
+        if not (text or tokens or piece.records or piece.prompt or piece.finish_reason):
             return None
-        return self._choice(piece.choice, text, self._logprobs(piece), piece.finish_reason)
+        return self._choice(piece, text)
 
     def whole(self, piece: Piece) -> dict[str, Any]:
-        text = self._echo(piece.choice) + piece.text
-        return self._choice(piece.choice, text, self._logprobs(piece), piece.finish_reason)
+        return self._choice(piece, self._echo(piece.choice) + piece.text)
 
     def _echo(self, choice: int) -> str:
         """The prompt of the choice, the first time."""
@@ -111,10 +114,14 @@ class Completion(Shape):
             return None
         return self._likelihoods[piece.choice].of(records)
 
-    def _choice(
-        self, index: int, text: str, logprobs: dict[str, Any] | None, reason: str | None
-    ) -> dict[str, Any]:
-        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}
+    def _choice(self, piece: Piece, text: str) -> dict[str, Any]:
+        return {
+            "index": piece.choice,
+            "text": text,
+            "logprobs": self._logprobs(piece),
+            "finish_reason": piece.finish_reason,
+            **self._token_ids(piece),
+        }
 
 
 class Chat(Shape):
@@ -123,14 +130,14 @@ class Chat(Shape):
     chunk_object = "chat.completion.chunk"
 
     def first(self, choice: int) -> list[dict[str, Any]]:
-        return [self._delta(choice, {"role": "assistant", "content": ""}, None, None)]
+        return [self._delta(Piece(choice), {"role": "assistant", "content": ""})]
 
     def part(self, piece: Piece) -> dict[str, Any] | None:
-        if not (piece.text or piece.records or piece.finish_reason):
+        tokens = piece.tokens and self._begun.wanted.token_ids
+        if not (piece.text or tokens or piece.records or piece.finish_reason):
             return None
-        says = piece.text or piece.records
-        delta = {"content": piece.text} if says else {}
-        return self._delta(piece.choice, delta, self._logprobs(piece), piece.finish_reason)
+        says = piece.text or piece.records or tokens
+        return self._delta(piece, {"content": piece.text} if says else {})
 
     def whole(self, piece: Piece) -> dict[str, Any]:
         message = {"role": "assistant", "content": piece.text, "refusal": None}
@@ -139,6 +146,7 @@ class Chat(Shape):
             "message": message,
             "logprobs": self._logprobs(piece),
             "finish_reason": piece.finish_reason,
+            **self._token_ids(piece),
         }
 
     def _logprobs(self, piece: Piece) -> dict[str, Any] | None:
@@ -146,10 +154,14 @@ class Chat(Shape):
             return None
         return in_chat(self._begun.tokenizer, piece.records)
 
-    def _delta(
-        self, index: int, delta: dict[str, str], logprobs: dict[str, Any] | None, reason: str | None
-    ) -> dict[str, Any]:
-        return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+    def _delta(self, piece: Piece, delta: dict[str, str]) -> dict[str, Any]:
+        return {
+            "index": piece.choice,
+            "delta": delta,
+            "logprobs": self._logprobs(piece),
+            "finish_reason": piece.finish_reason,
+            **self._token_ids(piece),
+        }
 
 
 def shape_of(begun: Begun) -> Shape:
@@ -165,4 +177,5 @@ def _together(pieces: Sequence[Piece]) -> Piece:
         text="".join(piece.text for piece in pieces),
         prompt=list(all_of("prompt")),
         records=list(all_of("records")),
+        tokens=list(all_of("tokens")),
     )

@@ -24,6 +24,7 @@ class Wanted:
     logprobs: int | None
     is_stream: bool
     include_usage: bool
+    token_ids: bool  # told with the text, as vLLM does
     seed: int | None
     sampling: Asked
     prompts: Sequence[Prompt] = ()
@@ -90,6 +91,7 @@ def _common(body: Body, model: str) -> dict[str, Any]:
         "n": n,
         "is_stream": body.flag("stream"),
         "include_usage": options.flag("include_usage"),
+        "token_ids": body.flag("return_token_ids"),
         "seed": body.whole("seed"),
         "sampling": _sampling(body),
     }

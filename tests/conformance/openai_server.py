@@ -4,8 +4,7 @@ Made once for a whole file of tests: a worker takes seconds to start. What a tes
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,18 +134,11 @@ def key_of(account: Account, *scopes: Scope) -> str:
 
 
 @contextmanager
-def revoked(served: Served) -> Iterator[None]:
-    """alice's grant, taken away while the block runs, and given back."""
-    grants = Grant.objects.filter(pk=served.grant.pk)
+def revoked(served: Served, grant: int | None = None) -> Iterator[None]:
+    """A grant of alice's, taken away while the block runs, and given back."""
+    grants = Grant.objects.filter(pk=grant or served.grant.pk)
     grants.update(status=Grant.Status.REVOKED, status_reason="Left the lab.")
     try:
         yield
     finally:
         grants.update(status=Grant.Status.ACTIVE, status_reason="")
-
-
-def soon(look: Callable[[], Any]) -> float:
-    """Seconds until `look` finds something."""
-    began = time.monotonic()
-    until(look, 20)
-    return time.monotonic() - began

@@ -207,7 +207,7 @@ def test_a_client_that_hangs_up_frees_its_place(served: Served) -> None:
     mine = served.runs()[:2]
     assert {run.status for run in mine} <= {"queued", "running"}
     stream.close()
-    until(lambda: all(run.status == "cancelled" for run in served.runs()[:2]), 20)
+    until(lambda: all(run.status == "cancelled" for run in served.runs()[:2]), 60)
     assert all(0 <= (run.output_tokens or 0) < 900 for run in served.runs()[:2])
 
 
@@ -215,8 +215,8 @@ def test_a_client_that_waits_for_the_whole_and_gives_up_frees_its_place_too(serv
     before = len(served.runs())
     with pytest.raises(openai.APITimeoutError):
         ask(served, served.client().with_options(timeout=1), **LONG)
-    until(lambda: len(served.runs()) > before, 20)
-    until(lambda: served.runs()[0].status == "cancelled", 20)
+    until(lambda: len(served.runs()) > before, 60)
+    until(lambda: served.runs()[0].status == "cancelled", 60)
 
 
 def test_a_grant_that_is_revoked_in_the_middle_ends_the_stream_with_an_error(
@@ -227,7 +227,7 @@ def test_a_grant_that_is_revoked_in_the_middle_ends_the_stream_with_an_error(
     began = time.monotonic()
     with revoked(served), pytest.raises(openai.APIError) as raised:
         heard.extend(stream)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert raised.value.code == "access_ended"
     assert "revoked" in raised.value.message
     assert len(heard) < 900
@@ -246,9 +246,9 @@ def test_a_whole_answer_that_is_revoked_in_the_middle_is_forbidden(served: Serve
 
     thread = threading.Thread(target=wait)
     thread.start()
-    until(lambda: served.runs()[0].status == "running", 20)
+    until(lambda: served.runs()[0].status == "running", 60)
     with revoked(served):
-        thread.join(20)
+        thread.join(60)
     (error,) = errors
     assert isinstance(error, openai.PermissionDeniedError)
     assert (error.code, error.param) == ("access_ended", "model")
