@@ -49,3 +49,15 @@ prepare() {
   fi
   echo "$sum" > "$stamp"
 }
+
+# lm_eval for one test, beside the environment and seeing its packages: it brings forty that nothing else needs.
+prepare_lm_eval() {
+  local home=$VENV/lm_eval lock=$ROOT/requirements/lm_eval.txt
+  cmp -s "$lock" "$home/.installed" && return
+  say "Installing lm_eval (600 MB) for one of the tests"
+  "$PYTHON" -m venv --clear --without-pip "$home" || return 1
+  "$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+    "$("$home/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$lock" || return 1
+  cp "$lock" "$home/.installed"
+}

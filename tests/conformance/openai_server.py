@@ -1,8 +1,10 @@
 """The site behind a real server, with a real worker on a tiny model, for clients of OpenAI's API.
 
-Made once for a whole file of tests: a worker takes seconds to start. What a test changes, it undoes.
+Made once for a whole file of tests, and the worker once for all of them: it takes seconds to start.
+What a test changes, it undoes.
 """
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,6 @@ from django.test import TransactionTestCase
 from openai import OpenAI
 
 from access_requests.models import Grant
-from inference_sandbox import stream
 from inference_sandbox.models import Run
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
@@ -51,9 +52,8 @@ class Served:
 
     def client(self, key: str = "", **more: Any) -> OpenAI:
         """The real client, which asks once."""
-        return OpenAI(
-            base_url=f"{self.url}/v1", api_key=key or self.key, max_retries=0, timeout=60, **more
-        )
+        values = {"base_url": f"{self.url}/v1", "max_retries": 0, "timeout": 60, **more}
+        return OpenAI(api_key=key or self.key, **values)
 
     def post(self, path: str, **more: Any) -> httpx.Response:
         """What a client that is no client of OpenAI's would send."""
@@ -65,18 +65,26 @@ class Served:
         return list(Run.objects.filter(account=self.alice))
 
 
+@pytest.fixture(scope="session")
+def worker_of(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any
+) -> Iterator[str]:
+    """A worker for the releases of this slug, which come and go with the files of tests."""
+    slug = f"tiny-{secrets.token_hex(4)}"
+    with django_db_blocker.unblock():
+        with celery_worker(slug, tmp_path_factory.mktemp("worker") / "worker.log"):
+            yield slug
+
+
 @pytest.fixture(scope="module")
 def served(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+    worker_of: str, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("openai")
-    with django_db_blocker.unblock(), emptied_afterwards():
-        weights = write_tiny(folder / "tiny")
-        with site() as url:
-            made = _made(url, weights)
-            with celery_worker(made.release.slug, folder / "worker.log"):
-                until(lambda: any(w.revision for w in stream.workers(made.release.slug)))
-                yield made
+    weights = write_tiny(tmp_path_factory.mktemp("openai") / "tiny")
+    with django_db_blocker.unblock(), emptied_afterwards(), site() as url:
+        made = _made(url, weights, worker_of)
+        made.client(timeout=240).completions.create(model=made.model, prompt="a", max_tokens=1)
+        yield made
 
 
 @pytest.fixture
@@ -118,11 +126,11 @@ def site() -> Iterator[str]:
     thread.join(10)
 
 
-def _made(url: str, weights: Path) -> Served:
+def _made(url: str, weights: Path, slug: str) -> Served:
     licence = Licence.objects.create(slug="research", name="Research licence")
     LicenceVersion.objects.create(licence=licence, number=1, text="# For research")
     family = Family.objects.create(slug="tiny", name="Tiny", publisher="demo", licence=licence)
-    release, closed = tiny_release(family, weights), tiny_release(family, weights)
+    release, closed = tiny_release(family, weights, slug), tiny_release(family, weights)
     alice, mallory = person("alice"), person("mallory")
     grant = give(alice, release)
     return Served(url, release, closed, alice, mallory, grant, key_of(alice), weights)

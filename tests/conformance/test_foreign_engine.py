@@ -23,6 +23,7 @@ from tests.conformance.openai_server import _django_db_helper as _django_db_help
 from tests.conformance.openai_server import local_store as local_store
 from tests.conformance.openai_server import served as served
 from tests.conformance.openai_server import store as store
+from tests.conformance.openai_server import worker_of as worker_of
 from tests.inference_sandbox.conftest import give
 from tests.waiting import until
 
@@ -98,12 +99,16 @@ def test_what_the_model_thought_is_what_the_server_says(served: Served, behind: 
     own, other = answered(served, served.release, **asked), answered(served, behind, **asked)
     mine, theirs = (RunTokens.objects.get(run=run) for run in (own, other))
 
-    def known(records: list[Any]) -> list[Any]:
-        """Token, text, logprob, alternatives; a server tells no entropy."""
-        return [[token, text, logprob, top[:2]] for token, text, logprob, _, top in records]
-
-    assert known(theirs.output) == known(mine.output)
-    assert known(theirs.prompt) == known(mine.prompt)
+    for our, other_record in zip(
+        mine.prompt + mine.output, theirs.prompt + theirs.output, strict=True
+    ):
+        assert other_record[:2] == our[:2]
+        assert other_record[2] == pytest.approx(our[2], abs=1e-4)
+        assert other_record[3] is None, "a server tells no entropy"
+        for (token, _, logprob), (own_token, _, own_logprob) in zip(
+            other_record[4], our[4], strict=False
+        ):
+            assert (token, logprob) == (own_token, pytest.approx(own_logprob, abs=1e-4))
 
 
 def test_the_prompt_alone_is_read_for_no_tokens(served: Served, behind: Release) -> None:

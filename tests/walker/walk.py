@@ -29,6 +29,7 @@ WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "ro
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
 HUB = ("/api/models", "/api/datasets/", "/api/spaces/", "/api/whoami-v2")  # and files
+OPENAI = ("/v1/", "/models/", "/tokenize", "/detokenize", "/tokenizer_info")
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
 
 
@@ -83,7 +84,7 @@ class Walker:
         client = Client(headers=BROWSER)
         if self.account:
             client.force_login(self.account, backend="django.contrib.auth.backends.ModelBackend")
-        # The hub's addresses know no cookie; there, everybody comes with a token that may all.
+        # The hub's addresses and OpenAI's know no cookie; there, everybody comes with a token that may all.
         token = self.account and ApiToken.make(
             self.account, name="walk", scopes=[str(scope) for scope in Scope]
         )
@@ -107,13 +108,13 @@ class Walker:
         """One request, whose effects are undone, whose CSRF token is checked."""
         site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
-        if self.token and (address.startswith(HUB) or "/resolve/" in address):
+        if self.token and (address.startswith(HUB + OPENAI) or "/resolve/" in address):
             sent["headers"]["authorization"] = f"Bearer {self.token}"
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
             if "/attachments/" in address:
                 sent["data"] = {"file": SimpleUploadedFile("paper.pdf", PDF)}
-            elif address.startswith("/api/"):
+            elif address.startswith(("/api/", *OPENAI)):
                 sent["content_type"] = "application/json"
         errors: list[str] = []
 

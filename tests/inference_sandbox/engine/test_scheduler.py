@@ -18,9 +18,7 @@ from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
 
 def request(name: str, length: int = 3) -> Request:
     detokenizer = cast(IncrementalDetokenizer, None)
-    return Request(
-        name, tuple(range(length)), SamplingParams(), detokenizer, [], StopMatcher(())
-    )
+    return Request(name, tuple(range(length)), SamplingParams(), detokenizer, [], StopMatcher(()))
 
 
 def test_requests_are_admitted_in_the_order_they_came() -> None:
