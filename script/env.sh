@@ -50,11 +50,11 @@ prepare() {
   echo "$sum" > "$stamp"
 }
 
-# lm_eval for one test, beside the environment and seeing its packages: it brings forty that nothing else needs.
-prepare_lm_eval() {
-  local home=$VENV/lm_eval lock=$ROOT/requirements/lm_eval.txt
+# prepare_beside NAME: an environment for one test (lm_eval, llama), inside the project's own, whose packages it sees.
+prepare_beside() {
+  local home=$VENV/$1 lock=$ROOT/requirements/$1.txt
   cmp -s "$lock" "$home/.installed" && return
-  say "Installing lm_eval (600 MB) for one of the tests"
+  say "Installing $1, which one of the tests runs"
   "$PYTHON" -m venv --clear --without-pip "$home" || return 1
   "$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
     "$("$home/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
