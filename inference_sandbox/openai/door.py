@@ -3,7 +3,7 @@
 A cookie opens nothing here: the views are free of CSRF's token, which a program has not.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import Any
 
@@ -21,8 +21,8 @@ from portal.accounts.permissions import require_scope
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def door(method: str) -> Callable[[View], View]:
-    """For `view(request, account, **parameters)`, which answers to one method."""
+def door(*methods: str) -> Callable[[View], View]:
+    """For `view(request, account, **parameters)`, which answers to these methods; to all, if none."""
 
     def decorate(view: View) -> View:
         @csrf_exempt
@@ -30,8 +30,8 @@ def door(method: str) -> Callable[[View], View]:
         async def opened(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
             try:
                 account = await sync_to_async(_account)(request)
-                if request.method != method:
-                    raise _not_supported(request, method)
+                if methods and request.method not in methods:
+                    raise _not_supported(request, methods)
                 return await view(request, account, **parameters)
             except Exception as error:
                 known = of_any(error, parameters.get("model", ""))
@@ -54,6 +54,7 @@ def _account(request: HttpRequest) -> Account:
     return token.account
 
 
-def _not_supported(request: HttpRequest, method: str) -> ApiError:
-    message = f"{request.method} is not for this address: use {method}."
-    return ApiError(405, "method_not_supported", message, headers={"Allow": method})
+def _not_supported(request: HttpRequest, methods: Sequence[str]) -> ApiError:
+    message = f"{request.method} is not for this address: use {methods[0]}."
+    headers = {"Allow": ", ".join(methods)}
+    return ApiError(405, "method_not_supported", message, headers=headers)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
 
 
-@door("GET")
+@door("GET", "HEAD")
 async def info(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
     revision = await _revision(account, model or request.GET.get("model", ""))
     tokenizer = await sync_to_async(asking.tokenizer_of)(revision)

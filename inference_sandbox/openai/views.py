@@ -26,13 +26,13 @@ PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
 
 
-@door("GET")
+@door("GET", "HEAD")
 async def models(request: HttpRequest, account: Account) -> HttpResponseBase:
     """What the token's person may prompt."""
     return JsonResponse({"object": "list", "data": await sync_to_async(_cards)(account)})
 
 
-@door("GET")
+@door("GET", "HEAD")
 async def model(request: HttpRequest, account: Account, model: str) -> HttpResponseBase:
     return JsonResponse(await sync_to_async(_card_named)(account, model))
 
@@ -49,7 +49,7 @@ async def chat_completions(
     return await _answered(account, chat(Body.of(request), model))
 
 
-@door("GET")
+@door()
 async def nothing(request: HttpRequest, account: Account, rest: str) -> HttpResponseBase:
     raise ApiError(404, "unknown_url", f"There is nothing at /v1/{rest[:200]}.")
 

@@ -110,6 +110,8 @@ BELONGS = (
     "account__user",
     "application__applicant",
 )
+# Addresses of OpenAI's protocol.
+OPENAI = ("v1/", "models/", "tokenize", "detokenize")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -122,7 +124,7 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        return self.path.startswith("api/")
+        return self.path.startswith(("api/", *OPENAI))
 
     @property
     def has_owner(self) -> bool:
