@@ -118,7 +118,7 @@ def _check_lists(given: dict[str, Any]) -> None:
 
 def _check_tokens(revision: Revision, given: dict[str, Any]) -> None:
     """Tokens that came as numbers must be the model's."""
-    known = _tokenizer(revision).vocab_size
+    known = tokenizer_of(revision).vocab_size
     for name in ("prompt_ids", "forced", "logit_bias"):
         for token in map(int, given.get(name, ())):
             if not 0 <= token < known:
@@ -154,7 +154,7 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
     mode, messages = given.get("mode", Run.Mode.PLAIN), given.get("messages", ())
     if mode not in Run.Mode.values:
         raise invalid("mode", f"The mode must be one of {', '.join(Run.Mode.values)}.")
-    tokenizer = _tokenizer(revision)
+    tokenizer = tokenizer_of(revision)
     if ids := given.get("prompt_ids"):
         _check_tokens(revision, {"prompt_ids": ids})
         given["prompt"] = tokenizer.decode(ids).replace("\x00", "\ufffd")
@@ -170,7 +170,23 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
         raise invalid("mode", str(error)) from error
 
 
+def tokens_of_text(revision: Revision, text: str) -> list[int]:
+    """A text's own tokens, with none before them. Raises Refusal for what cannot be a prompt."""
+    _check_length(text, "prompt", limit=tokens.context_limit(revision.release))
+    _check_characters("prompt", text)
+    if not text:
+        raise _empty("prompt")
+    return tokenizer_of(revision).encode(text, bos=False)
+
+
 def _check_text(text: str, name: str, *, limit: int) -> None:
+    _check_length(text, name, limit=limit)
+    if not text.strip():
+        raise _empty(name)
+    _check_characters(name, text)
+
+
+def _check_length(text: str, name: str, *, limit: int) -> None:
     if len(text) > limit * CHARACTERS_OF_A_TOKEN:
         raise _too_long(
             name,
@@ -178,9 +194,6 @@ def _check_text(text: str, name: str, *, limit: int) -> None:
             "fit here, prompt and answer together.",
             f"Shorten the prompt to fewer than {limit:,} tokens.",
         )
-    if not text.strip():
-        raise invalid(name, "The prompt is empty: write what the model shall go on from.")
-    _check_characters(name, text)
 
 
 def _check_characters(name: str, text: str) -> None:
@@ -188,7 +201,8 @@ def _check_characters(name: str, text: str) -> None:
         raise invalid(name, "The text holds a character that is no text (NUL or half a pair).")
 
 
-def _tokenizer(revision: Revision) -> "Tokenizer":
+def tokenizer_of(revision: Revision) -> "Tokenizer":
+    """The revision's tokenizer. Raises Refusal where it cannot be had."""
     from inference_sandbox.engine.tokenizer import TokenizerError
 
     try:
@@ -199,6 +213,10 @@ def _tokenizer(revision: Revision) -> "Tokenizer":
             f"The tokenizer of {revision.release.name} cannot be read: {error}",
             "Try again in a minute; if it stays so, tell a manager of this site.",
         ) from error
+
+
+def _empty(name: str) -> Refusal:
+    return invalid(name, "The prompt is empty: write what the model shall go on from.")
 
 
 def invalid(name: str, sentence: str) -> Refusal:

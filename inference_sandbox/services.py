@@ -46,7 +46,7 @@ def create_run(
     none is given. revision: another one of the release that is up. prefix: the records
     (`RunTokens`) of the tokens in `forced`, where they are known.
     """
-    grant, revision = _let_in(actor, release, revision)
+    grant, revision = let_in(actor, release, revision)
     checked = check(revision, asked)
     with _denial_recorded(actor, release), transaction.atomic():
         quotas.require_room({grant: _bound(checked)})
@@ -59,7 +59,7 @@ def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release,
         raise invalid(
             "prompt", f"Ask for 1 to {MOST_RUNS_OF_A_JOB} runs at once, not {len(asked)}."
         )
-    doors = {release: _let_in(actor, release) for release, _ in asked}
+    doors = {release: let_in(actor, release) for release, _ in asked}
     checked = [(*doors[release], check(doors[release][1], each)) for release, each in asked]
     wanted: Counter[Grant] = Counter()
     for grant, _, each in checked:
@@ -72,9 +72,10 @@ def create_job(*, actor: Account, kind: Job.Kind, asked: Sequence[tuple[Release,
     return job
 
 
-def _let_in(
+def let_in(
     actor: Account, release: Release, revision: Revision | None = None
 ) -> tuple[Grant, Revision]:
+    """What opens the release to a prompt now. Raises the Refusal with the cause, and records it."""
     with _denial_recorded(actor, release):
         grant = access.grant_for(actor, release, tier=Tier.TRY)
         current = distribution.current_revision(release)  # none: the release is not out at all

@@ -25,6 +25,7 @@ from portal.catalog.models import Release
 if TYPE_CHECKING:
     from inference_sandbox.engine.runner import EngineRunner
     from inference_sandbox.engine.tokenizer import Tokenizer
+    from inference_sandbox.foreign import ForeignRunner
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
@@ -32,13 +33,20 @@ HEARTBEAT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    runner: "EngineRunner"
+    runner: "EngineRunner | ForeignRunner"
     tokenizer: "Tokenizer"
     description: str  # its version, dtype and device
 
 
 def load(revision: Revision) -> LoadedEngine:
-    """Fetch the revision's files from the store, check them, and start an engine on them."""
+    """Fetch the revision's files from the store, check them, and start an engine on them.
+
+    Where another server computes, its tokenizer is all that is needed here.
+    """
+    if settings.SANDBOX_ENGINE_URL:
+        from inference_sandbox import foreign
+
+        return LoadedEngine(*foreign.runner_of(revision))
     from inference_sandbox.engine.engine import Engine
     from inference_sandbox.engine.runner import EngineRunner
 
@@ -134,8 +142,8 @@ class Heartbeat:
         sign = stream.Worker(
             node=self.node,
             revision=engines.digest,
-            device=settings.SANDBOX_DEVICE,
-            dtype=settings.SANDBOX_DTYPE,
+            device="another server" if settings.SANDBOX_ENGINE_URL else settings.SANDBOX_DEVICE,
+            dtype="" if settings.SANDBOX_ENGINE_URL else settings.SANDBOX_DTYPE,
             slots=slots,
             running=running,
             waiting=waiting,

@@ -194,6 +194,15 @@ ALARM_DENIALS = env.int("WEIGHBRIDGE_ALARM_DENIALS", 100)
 ALARM_COPIES = env.int("WEIGHBRIDGE_ALARM_COPIES", 3)
 
 # ---- Sandbox -------------------------------------------------------------------------------------
+# `torch`: the worker computes. `openai:https://…/v1`: a server that speaks OpenAI's API does, in its place.
+_engine = env.str("WEIGHBRIDGE_ENGINE", "torch").strip()
+SANDBOX_ENGINE_URL = _engine.removeprefix("openai:") if _engine != "torch" else ""
+if _engine != "torch" and not re.fullmatch(r"openai:https?://\S+", _engine):
+    raise ImproperlyConfigured(
+        "WEIGHBRIDGE_ENGINE must be torch or look like openai:http://host/v1"
+    )
+SANDBOX_ENGINE_MODEL = env.str("WEIGHBRIDGE_ENGINE_MODEL", "")
+SANDBOX_ENGINE_KEY = env.str("WEIGHBRIDGE_ENGINE_KEY", "")
 SANDBOX_DEVICE = env.str("WEIGHBRIDGE_DEVICE", "cpu")
 SANDBOX_DTYPE = env.str("WEIGHBRIDGE_DTYPE", "float32")
 if SANDBOX_DTYPE not in ("float32", "bfloat16", "int8"):

@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("access_requests.api_urls")),
     path("api/v1/", include("distribution.api_urls")),
     path("api/v1/", include("inference_sandbox.api_urls")),
+    path("", include("inference_sandbox.openai.urls")),
     # Last, because a repo's name can begin with anything.
     path("", include("distribution.hub.urls")),
 ]

@@ -49,3 +49,15 @@ prepare() {
   fi
   echo "$sum" > "$stamp"
 }
+
+# prepare_beside NAME: an environment for one test (lm_eval, llama), inside the project's own, whose packages it sees.
+prepare_beside() {
+  local home=$VENV/$1 lock=$ROOT/requirements/$1.txt
+  cmp -s "$lock" "$home/.installed" && return
+  say "Installing $1, which one of the tests runs"
+  "$PYTHON" -m venv --clear --without-pip "$home" || return 1
+  "$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+    "$("$home/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+  "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$lock" || return 1
+  cp "$lock" "$home/.installed"
+}

@@ -48,7 +48,7 @@ class Tokenizer(ABC):
     control_tokens: dict[str, int]
 
     def __init__(self, config: TokenizerConfig) -> None:
-        self._config = config
+        self.config = config
 
     @abstractmethod
     def _encode_text(self, text: str) -> list[int]:
@@ -68,7 +68,7 @@ class Tokenizer(ABC):
 
     @property
     def has_chat_template(self) -> bool:
-        return self._config.chat_template is not None
+        return self.config.chat_template is not None
 
     def encode(self, text: str, *, bos: bool | None = None) -> list[int]:
         """Tokens of a plain prompt. `bos` None: begin as the model was trained to."""
@@ -78,16 +78,16 @@ class Tokenizer(ABC):
 
     def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The conversation as the template writes it, up to where the assistant speaks."""
-        if self._config.chat_template is None:
+        if self.config.chat_template is None:
             raise TokenizerError("This model has no chat template: send a plain prompt.")
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _raise_exception
         try:
-            return environment.from_string(self._config.chat_template).render(
+            return environment.from_string(self.config.chat_template).render(
                 messages=[dict(message) for message in messages],
                 add_generation_prompt=True,
-                bos_token=self._config.bos_token or "",
-                eos_token=self._config.eos_token or "",
+                bos_token=self.config.bos_token or "",
+                eos_token=self.config.eos_token or "",
             )
         except jinja2.TemplateError as error:
             raise TokenizerError(f"The chat template refuses this conversation: {error}") from error

@@ -21,7 +21,7 @@ DJANGO = "the admin's own, without which nothing is missed: it leads on to a pag
 RECORD = "the admin's own history is off: what happened to a row stands in the audit log"
 NO_OTHER_DOOR = "no other site to sign in with is set up"
 NOT_LINKED = {
-    r"healthz|api/.*|<repo:repo>/resolve/<path:rest>": PROGRAMS,
+    r"healthz|api/.*|(v1|models)/.*|tokenizer_info|<repo:repo>/resolve/<path:rest>": PROGRAMS,
     r"download/<rest>": "a link that a mail or a chat damaged on its way",
     r"account/2fa/webauthn/login/": "the script of the passkey button asks it",
     r"sandbox/runs/<uuid:run_id>/stream/": "the script of the run's page reads it",

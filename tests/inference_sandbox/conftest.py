@@ -31,8 +31,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(family: Family, weights: Path) -> Release:
+    return tiny_release(family, weights)
+
+
+def tiny_release(family: Family, weights: Path, name: str = "") -> Release:
     """A published release. Its slug is new in each test, and so are its queue and keys in Redis."""
-    name = f"tiny-{secrets.token_hex(4)}"
+    name = name or f"tiny-{secrets.token_hex(4)}"
     release = Release.objects.create(
         family=family,
         repo_id=f"demo/{name}",

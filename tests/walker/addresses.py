@@ -66,6 +66,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"releases/<slug:slug>", "release"),
     (r"<slug:family_slug>", "family"),
     (r"api/models/<path:repo>", "repo"),
+    (r"models/<path:model>", "repo"),
     (r"<repo:repo>", "repo"),
 )
 # What stands behind a repo of the hub, or in its place where there is none of ours.
@@ -76,6 +77,7 @@ OF_THE_HUB = {
     "api/datasets/<path:rest>": "meta/words",
     "api/spaces/<path:rest>": "meta/chat",
     "<path:rest>/resolve/<path:file>": "gpt2",
+    "v1/<path:rest>": "embeddings",
 }
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
@@ -111,6 +113,8 @@ BELONGS = (
     "reporter",
     "application__applicant",
 )
+# Addresses of OpenAI's protocol.
+OPENAI = ("v1/", "models/", "tokenize", "detokenize")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -123,13 +127,13 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        return self.path.startswith("api/")
+        return self.path.startswith(("api/", *OPENAI))
 
     @property
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
+            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:model>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
             r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<(path|int)",
             self.path,
         )

@@ -18,6 +18,7 @@ from access_requests.workflow import (
     State,
     actions_for,
 )
+from tests.walker.addresses import OPENAI
 from tests.walker.walk import WALKERS, Visit
 
 pytestmark = [
@@ -37,9 +38,9 @@ COLUMNS = (
 )
 ANSWERS = ("yes", "not now", "sign in", "no", "hidden")  # the best of several things is told
 CHAPTERS = {
-    "Pages": lambda path: not path.startswith(("api/", "admin/", "account/")),
+    "Pages": lambda path: not path.startswith(("api/", "admin/", "account/", *OPENAI)),
     "One's account": lambda path: path.startswith("account/"),
-    "The API": lambda path: path.startswith("api/"),
+    "The API": lambda path: path.startswith(("api/", *OPENAI)),
     "The review desk and the admin": lambda path: path.startswith("admin/"),
 }
 INTRODUCTION = """# Permissions

@@ -19,7 +19,7 @@ from access_requests.models import Application, Grant
 from distribution import links
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.refusals import Refusal
-from tests.walker.addresses import Route, addresses, routes
+from tests.walker.addresses import OPENAI, Route, addresses, routes
 from tests.walker.around import PDF
 from tests.walker.marks import World
 from tests.walker.world import OWNERS
@@ -29,6 +29,14 @@ WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "ro
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
 HUB = ("/api/models", "/api/datasets/", "/api/spaces/", "/api/whoami-v2")  # and files
+# Whoever may prompt is told that no tokens cannot be asked for, and no worker is waited for.
+OF_OPENAI: dict[str, Any] = {
+    "model": "meta/llama-7b",
+    "prompt": "Enough said.",
+    "messages": [{"role": "user", "content": "Enough said."}],
+    "max_tokens": 0,
+    "tokens": [5],
+}
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
 
 
@@ -83,7 +91,7 @@ class Walker:
         client = Client(headers=BROWSER)
         if self.account:
             client.force_login(self.account, backend="django.contrib.auth.backends.ModelBackend")
-        # The hub's addresses know no cookie; there, everybody comes with a token that may all.
+        # The hub's addresses and OpenAI's know no cookie; there, everybody comes with a token that may all.
         token = self.account and ApiToken.make(
             self.account, name="walk", scopes=[str(scope) for scope in Scope]
         )
@@ -107,13 +115,14 @@ class Walker:
         """One request, whose effects are undone, whose CSRF token is checked."""
         site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
-        if self.token and (address.startswith(HUB) or "/resolve/" in address):
+        programs = address.startswith(HUB) or address[1:].startswith(OPENAI)
+        if self.token and (programs or "/resolve/" in address):
             sent["headers"]["authorization"] = f"Bearer {self.token}"
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}
             if "/attachments/" in address:
                 sent["data"] = {"file": SimpleUploadedFile("paper.pdf", PDF)}
-            elif address.startswith("/api/"):
+            elif address.startswith("/api/") or address[1:].startswith(OPENAI):
                 sent["content_type"] = "application/json"
         errors: list[str] = []
 
@@ -235,6 +244,8 @@ def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> I
             sent = {**enough, **_for_the_desk(address)}
             if address.startswith("/api/models/"):
                 sent = {"user": world.people["bob"].handle, "status": "pending"}
+            if route.path.startswith(OPENAI):
+                sent = OF_OPENAI
             for method, data in _asked(walker, route, methods, sent, is_first=not first):
                 yield walker.visit(method, route, address, own=owner == walker.who, data=data)
 

@@ -1,0 +1,102 @@
+"""Errors in OpenAI's shape. A client chooses its exception by the status; people read the message."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import AuthenticationFailed
+
+from inference_sandbox.models import Run
+from portal import problems
+from portal.refusals import Code, Refusal
+
+# Seconds after which to ask again, where the refusal does not know better.
+SOON = "5"
+# How a client names what our fields hold, where no request says otherwise.
+PARAMS = {"prompt_ids": "prompt"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class ApiError(Exception):
+    """Ends a request. `code` is for programs, `param` names the field at fault if it is one field's."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.param = status, code, message, param
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        error = {"message": self.message, "type": TYPES.get(self.status, kind)}
+        return {"error": {**error, "param": self.param, "code": self.code}}
+
+
+def invalid(param: str | None, message: str, code: str = "invalid_value") -> ApiError:
+    return ApiError(400, code, message, param=param)
+
+
+def unknown_model(name: str, why: str = "") -> ApiError:
+    """One answer for a model that is not here and for one that is closed to who asks."""
+    message = f"The model `{name[:200]}` does not exist or you do not have access to it."
+    return ApiError(404, "model_not_found", f"{message} {why}".strip(), param="model")
+
+
+def of_refusal(refusal: Refusal, model: str, names: Mapping[str, str] = PARAMS) -> ApiError:
+    """The refusal in a client's words; its own code stays readable in `X-Error-Code`."""
+    param = next((names.get(name, name) for name in refusal.fields), None)
+    headers = {"X-Error-Code": str(refusal.code), **refusal.headers}
+    match refusal.code:
+        case Code.NOT_SIGNED_IN:
+            error = ApiError(401, "invalid_api_key", refusal.text)
+            headers["WWW-Authenticate"] = "Bearer"
+        case Code.SCOPE_MISSING:
+            error = ApiError(403, str(refusal.code), refusal.text)
+        case Code.TOO_LONG:
+            error = invalid(param, refusal.text, "context_length_exceeded")
+        case Code.INVALID:
+            error = invalid(param, refusal.text)
+        case Code.QUOTA_EXHAUSTED:
+            error = ApiError(429, "rate_limit_exceeded", refusal.text)
+            headers.setdefault("Retry-After", SOON)
+        case Code.UNAVAILABLE:
+            error = ApiError(503, str(refusal.code), refusal.text)
+        case Code.NOT_FOUND:
+            error = unknown_model(model)
+        case _:
+            error = unknown_model(model, refusal.text)
+    error.headers = headers
+    return error
+
+
+def of_end(status: str, reason: str, cause: str) -> ApiError:
+    """Why a run ended without an answer. Asking again by itself would not help a client."""
+    headers = {"x-should-retry": "false"}
+    if reason == "refused":
+        return ApiError(403, "access_ended", cause, param="model", headers=headers)
+    if status == Run.Status.CANCELLED:
+        return ApiError(409, "cancelled", "This request was cancelled.", headers=headers)
+    return ApiError(500, "engine_failed", cause or "The engine failed.", headers=headers)
+
+
+def of_any(error: Exception, model: str) -> ApiError | None:
+    """None for what is no refusal but a fault of ours."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, AuthenticationFailed):
+        error = problems.as_refusal(error) or error
+    return of_refusal(error, model) if isinstance(error, Refusal) else None
+
+
+def respond(request: HttpRequest, error: ApiError) -> HttpResponse:
+    response = JsonResponse(error.body(), status=error.status, headers=error.headers)
+    response["Cache-Control"] = "no-store"
+    response.headers.setdefault("X-Error-Code", error.code)
+    return response

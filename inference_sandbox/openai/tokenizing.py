@@ -1,0 +1,106 @@
+"""A release's tokenizer for clients that have none of their own (lm_eval's `remote`).
+
+Such a client does not say which model it means: it is the one in the address, in the body or the
+query, or the only one that the token's person may prompt.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from distribution import selectors as distribution
+from distribution.models import Revision
+from inference_sandbox import asking, selectors
+from inference_sandbox.openai.door import door
+from inference_sandbox.openai.errors import invalid, of_refusal
+from inference_sandbox.openai.reading import Body, wrong
+from portal.accounts.models import Account
+from portal.refusals import Refusal
+
+if TYPE_CHECKING:
+    from inference_sandbox.engine.tokenizer import Tokenizer
+
+
+@door("GET", "HEAD")
+async def info(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    revision = await _revision(account, model or request.GET.get("model", ""))
+    tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
+    config = tokenizer.config
+    return JsonResponse(
+        {
+            "tokenizer_class": type(tokenizer).__name__,
+            "bos_token": config.bos_token,
+            "eos_token": config.eos_token,
+            "pad_token": None,
+            "chat_template": config.chat_template,
+        }
+    )
+
+
+@door("POST")
+async def tokenize(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    body = Body.of(request)
+    revision = await _revision(account, model or _named(body))
+    found = await sync_to_async(_tokens)(revision, body.text("prompt"))
+    if body.flag("add_special_tokens"):
+        tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
+        found = tokenizer.encode("") + found
+    return JsonResponse({"tokens": found, "count": len(found)})
+
+
+@door("POST")
+async def detokenize(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    body = Body.of(request)
+    revision = await _revision(account, model or _named(body))
+    tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
+    tokens = body.get("tokens")
+    if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
+        raise wrong("tokens", "a list of token ids")
+    if not all(0 <= token < tokenizer.vocab_size for token in tokens):
+        raise invalid("tokens", f"A token is outside the {tokenizer.vocab_size:,} of this model.")
+    return JsonResponse({"prompt": tokenizer.decode(tokens)})
+
+
+def _named(body: Body) -> str:
+    return "" if body.get("model") is None else body.text("model")
+
+
+@sync_to_async
+def _revision(account: Account, name: str) -> Revision:
+    if name:
+        return _named_revision(account, name)
+    releases = list(selectors.playable_releases(account)[:2])
+    if len(releases) != 1:
+        raise invalid(
+            "model",
+            "Say which model: `?model=…`, `model` in the body, or /models/<model>/… as the base.",
+            "missing_required_parameter",
+        )
+    return distribution.current_revision(releases[0])
+
+
+def _named_revision(account: Account, name: str) -> Revision:
+    try:
+        return distribution.current_revision(selectors.require_playable(account, name))
+    except Refusal as refusal:
+        raise of_refusal(refusal, name) from refusal
+
+
+def _tokens(revision: Revision, text: str) -> list[int]:
+    """Control tokens count here, as in the tokenizers that clients have themselves."""
+    tokenizer = asking.tokenizer_of(revision)
+    return [token for piece in _pieces(tokenizer, text) for token in _of_piece(revision, piece)]
+
+
+def _pieces(tokenizer: "Tokenizer", text: str) -> list[str]:
+    names = sorted(filter(None, tokenizer.control_tokens), key=len, reverse=True)
+    return re.split(f"({'|'.join(map(re.escape, names)) or '(?!)'})", text)
+
+
+def _of_piece(revision: Revision, piece: str) -> Any:
+    control = asking.tokenizer_of(revision).control_tokens.get(piece)
+    if control is not None:
+        return [control]
+    return asking.tokens_of_text(revision, piece) if piece else []

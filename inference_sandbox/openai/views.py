@@ -1,0 +1,126 @@
+"""`/v1/`: models, completions and chats for OpenAI's clients. Asynchronous: waiting holds no thread."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+
+from distribution.models import Revision
+from inference_sandbox import selectors, stream
+from inference_sandbox.openai.begun import Begun, begin
+from inference_sandbox.openai.door import door
+from inference_sandbox.openai.errors import ApiError, of_any, of_refusal
+from inference_sandbox.openai.following import Following
+from inference_sandbox.openai.reading import Body
+from inference_sandbox.openai.shapes import shape_of
+from inference_sandbox.openai.wanted import Wanted, chat, completion
+from portal.accounts.models import Account
+from portal.refusals import Refusal
+
+log = logging.getLogger(__name__)
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+@door("GET", "HEAD")
+async def models(request: HttpRequest, account: Account) -> HttpResponseBase:
+    """What the token's person may prompt."""
+    return JsonResponse({"object": "list", "data": await sync_to_async(_cards)(account)})
+
+
+@door("GET", "HEAD")
+async def model(request: HttpRequest, account: Account, model: str) -> HttpResponseBase:
+    return JsonResponse(await sync_to_async(_card_named)(account, model))
+
+
+@door("POST")
+async def completions(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    return await _answered(account, completion(Body.of(request), model))
+
+
+@door("POST")
+async def chat_completions(
+    request: HttpRequest, account: Account, model: str = ""
+) -> HttpResponseBase:
+    return await _answered(account, chat(Body.of(request), model))
+
+
+@door()
+async def nothing(request: HttpRequest, account: Account, rest: str) -> HttpResponseBase:
+    raise ApiError(404, "unknown_url", f"There is nothing at /v1/{rest[:200]}.")
+
+
+async def _answered(account: Account, wanted: Wanted) -> HttpResponseBase:
+    try:
+        await stream.check()
+        begun = await sync_to_async(begin)(account, wanted)
+    except Refusal as refusal:
+        raise of_refusal(refusal, wanted.model, wanted.names) from refusal
+    if not wanted.is_stream:
+        return JsonResponse(await _whole(begun))
+    return StreamingHttpResponse(
+        _frames(begun),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _whole(begun: Begun) -> dict[str, Any]:
+    following = Following(begun)
+    async with aclosing(following.pieces()) as pieces:
+        found = [piece async for piece in pieces if piece]
+    return shape_of(begun).answer(found, following.completion_tokens)
+
+
+async def _frames(begun: Begun) -> AsyncIterator[bytes]:
+    """Once the first byte is out, an error can only be told as an event."""
+    following, shape = Following(begun), shape_of(begun)
+    async with aclosing(following.pieces()) as pieces:
+        try:
+            for index in range(len(begun.runs)):
+                for choice in shape.first(index):
+                    yield _frame(shape.chunk([choice]))
+            async for piece in pieces:
+                if piece is None:
+                    yield PING
+                elif part := shape.part(piece):
+                    yield _frame(shape.chunk([part]))
+            if begun.wanted.include_usage:
+                yield _frame(shape.last(following.completion_tokens))
+            yield DONE
+        except (ApiError, Refusal) as error:
+            known = of_any(error, begun.wanted.model)
+            assert known is not None
+            yield _frame(known.body())
+
+
+def _frame(data: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _cards(account: Account) -> list[dict[str, Any]]:
+    releases = selectors.playable_releases(account)
+    revisions = Revision.objects.filter(release__in=releases, is_current=True)
+    return [
+        _card(revision)
+        for revision in revisions.select_related("release__family").order_by("release__repo_id")
+    ]
+
+
+def _card_named(account: Account, name: str) -> dict[str, Any]:
+    release = selectors.require_playable(account, name)
+    return _card(Revision.objects.get(release=release, is_current=True))
+
+
+def _card(revision: Revision) -> dict[str, Any]:
+    release = revision.release
+    return {
+        "id": release.repo_id,
+        "object": "model",
+        "created": int(revision.created_at.timestamp()),
+        "owned_by": release.family.publisher,
+    }
