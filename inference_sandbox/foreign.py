@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS, SILENT_SECONDS = 10, 600
+CONNECTIONS = 64  # kept open to the server
 # Ours → what servers call it. Told always: some have defaults of their own that are not neutral.
 EXTRAS = {
     "top_k": ("top_k",),

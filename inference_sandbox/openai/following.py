@@ -14,6 +14,7 @@ from inference_sandbox.models import Run, RunTokens
 from inference_sandbox.openai.begun import Begun
 from inference_sandbox.openai.errors import ApiError, of_end
 from inference_sandbox.stream import Entry, Kind
+from portal.database import alet_go
 from portal.refusals import Refusal
 
 log = logging.getLogger(__name__)
@@ -85,13 +86,15 @@ class Following:
     async def pieces(self) -> AsyncGenerator[Piece | None]:
         """None whenever nothing came for a while."""
         places = dict.fromkeys(self.choices, stream.BEGINNING)
+        await alet_go()
         try:
-            async with aclosing(stream.read_many(places, wait=True)) as entries:
+            async with aclosing(stream.read_many(places, wait=True, sign=True)) as entries:
                 async for found in entries:
                     if found is None:
                         yield None
                         for rest in await self._from_rows():
                             yield rest
+                        await alet_go()
                     elif piece := self._take(*found):
                         yield piece
                     if not self._open:
