@@ -227,7 +227,7 @@ class Engine:
         for number in batch.order:
             request, piece = shares[number].request, pieces[number]
             first, end = end, end + len(piece.tokens)
-            if request.params.prompt_logprobs is not None:
+            if request.params.prompt_logprobs is not None and piece.start < len(request.prompt):
                 self._score_prompt(request, piece, hidden[first:end])
             request.read = piece.end
             if request.read < request.length:

@@ -187,6 +187,14 @@ def test_a_thousand_random_cancels_leak_no_row(crowd: Engine) -> None:
     assert len({o.request_id for o in drain(crowd) if o.finish_reason == "length"}) == 6
 
 
+def test_what_was_thought_of_a_prompt_is_told_once_before_the_first_token(crowd: Engine) -> None:
+    params = SamplingParams(max_tokens=5, logprobs=0, prompt_logprobs=0, ignore_eos=True)
+    crowd.add("a", list(range(20)), params)
+    outputs = drain(crowd)
+    assert [len(output.prompt or ()) for output in outputs] == [20, 0, 0, 0, 0, 0]
+    assert [output.token is None for output in outputs] == [True] + [False] * 5
+
+
 def test_int8_weights_give_nearly_the_same_probabilities(tiny_release: Path) -> None:
     exact = Engine.load(tiny_release, dtype="bfloat16")
     small = Engine.load(tiny_release, dtype="int8")
