@@ -268,8 +268,9 @@ async def read_many(
                 for entry in map(_entry, batch):
                     places[key] = entry.id
                     yield runs[key], entry
-                if entry.kind is Kind.END:
-                    del places[key]
+                    if entry.kind is Kind.END:
+                        del places[key]
+                        break
 
 
 async def _sign(client: "redis.asyncio.Redis", run_ids: Iterable[UUID]) -> None:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LEAST_PREFIX = 16  # tokens; less is computed sooner than found
+# Tokens; less is soon computed, and in bfloat16 a short prompt then gets the same answer each time.
+LEAST_PREFIX = 64
 
 
 class KVCache:
@@ -80,7 +81,8 @@ class _Kept:
 class KeptPrefixes:
     """What finished sequences left behind, for those that begin in the same way. No tensors."""
 
-    def __init__(self, rows: Iterable[int]) -> None:
+    def __init__(self, rows: Iterable[int], least: int = LEAST_PREFIX) -> None:
+        self.least = least
         self._kept = [_Kept(row, []) for row in rows]
         self._clock = 0
 
@@ -92,12 +94,14 @@ class KeptPrefixes:
         running: rows of live sequences beside the kept ones, with the tokens read so far.
         """
         most = len(tokens) - 1  # the last token is computed in any case: its logits are wanted
-        best = Prefix(-1, LEAST_PREFIX - 1)
+        best = Prefix(-1, self.least - 1)
         for row, others in running:
-            best = max(best, Prefix(row, _common(tokens, others, most)), key=lambda p: p.length)
+            best = max(
+                best, Prefix(row, _common(tokens, others, most, self.least)), key=lambda p: p.length
+            )
         found: _Kept | None = None
         for kept in self._kept:
-            if (length := _common(tokens, kept.tokens, most)) > best.length:
+            if (length := _common(tokens, kept.tokens, most, self.least)) > best.length:
                 best, found = Prefix(kept.row, length), kept
         if found:
             found.used = self._tick()
@@ -105,10 +109,10 @@ class KeptPrefixes:
 
     def keep(self, tokens: Sequence[int]) -> int | None:
         """The row into which to copy a finished sequence; None if it is not worth it."""
-        if len(tokens) < LEAST_PREFIX or not self._kept:
+        if len(tokens) < self.least or not self._kept:
             return None
         for kept in self._kept:
-            common = _common(tokens, kept.tokens, len(tokens))
+            common = _common(tokens, kept.tokens, len(tokens), self.least)
             if common == len(tokens):
                 kept.used = self._tick()
                 return None  # there already
@@ -129,12 +133,12 @@ class KeptPrefixes:
         return self._clock
 
 
-def _common(ours: Sequence[int], others: Sequence[int], most: int) -> int:
-    """How many tokens the two have in common at their beginning, at most `most`."""
+def _common(ours: Sequence[int], others: Sequence[int], most: int, least: int) -> int:
+    """How many tokens the two have in common at their beginning, at most `most`; 0 below `least`."""
     most = min(most, len(others))
-    if most < LEAST_PREFIX or ours[:LEAST_PREFIX] != others[:LEAST_PREFIX]:
+    if most < least or ours[:least] != others[:least]:
         return 0
-    low, high = LEAST_PREFIX, most  # slices are compared in C: a search by halves is the quickest
+    low, high = least, most  # slices are compared in C: a search by halves is the quickest
     while low < high:
         middle = (low + high + 1) // 2
         if ours[low:middle] == others[low:middle]:

@@ -21,9 +21,6 @@ class Linear(Protocol):
     def __call__(self, x: Tensor) -> Tensor:
         """[N, in] → [N, out]."""
 
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The product of x, and residual [N, out]."""
-
 
 def make_linear(weight: Tensor, *, int8: bool = False) -> Linear:
     """weight: [out, in], where it is to be computed."""
@@ -50,9 +47,6 @@ class PlainLinear:
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight)
 
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        return residual + self(x)
-
 
 class PackedLinear:
     def __init__(self, weight: Tensor) -> None:
@@ -62,12 +56,6 @@ class PackedLinear:
     def __call__(self, x: Tensor) -> Tensor:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "none", [], "")
         return product
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        total: Tensor = torch.ops.mkldnn._linear_pointwise.binary(
-            x, residual, self._packed, None, "add"
-        )
-        return total
 
 
 class Int8Linear:
@@ -84,6 +72,3 @@ class Int8Linear:
         if x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.shape[0] <= FEW:
             return torch._weight_int8pack_mm(x, self._weight, self._scale)
         return F.linear(x, self._weight.to(x.dtype)) * self._scale
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        return residual + self(x)

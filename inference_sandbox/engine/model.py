@@ -65,13 +65,14 @@ class RMSNorm:
     """
 
     def __init__(self, weight: Tensor, eps: float) -> None:
+        self._dtype = weight.dtype
         self._weight = weight.float()
         self._eps = torch.tensor(eps, device=weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         mean_square = torch.addcmul(self._eps, length, length, value=1 / x.shape[-1])
-        return torch.mul(x, mean_square.rsqrt_()).mul_(self._weight).type_as(x)
+        return torch.mul(x, mean_square.rsqrt_()).mul_(self._weight).to(self._dtype)
 
 
 class Layer:
@@ -95,7 +96,7 @@ class Layer:
     def __call__(
         self, x: Tensor, rotation: Tensor, places: Tensor, batch: Batch, cache: KVCache
     ) -> Tensor:
-        """x: [N, dim]. rotation: [N, H + 2K, D / 2]."""
+        """x: [N, dim], float32. rotation: [N, H + 2K, D / 2]."""
         args = self.args
         heads = self._wqkv(self._attention_norm(x)).view(x.shape[0], -1, args.head_dim)
         # Values are turned by nothing: one call for all three is quicker than two.
@@ -103,9 +104,9 @@ class Layer:
         cache.write(self.number, places, heads[:, args.n_heads :])
         queries = heads[:, : args.n_heads]
         mixed = [self._attend(queries[g.first : g.last], g, cache) for g in batch.groups]
-        x = self._wo.added(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
+        x = x + self._wo(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
         gate, up = self._w13(self._ffn_norm(x)).chunk(2, -1)
-        return self._w2.added(F.silu(gate).mul_(up), x)
+        return x + self._w2(F.silu(gate).mul_(up))
 
     def _attend(self, queries: Tensor, group: Group, cache: KVCache) -> Tensor:
         """queries: [N, H, D] of the group's tokens. Returns [N, H·D]."""
@@ -180,7 +181,9 @@ class Transformer:
         """What the last layer makes of each token, normalised: [N, dim]. Fills the cache."""
         rotation = self._rotation(batch.positions)
         places = cache.places(batch.rows, batch.positions)
-        x = F.embedding(batch.tokens, self.embeddings)
+        # What the layers add up is float32 whatever the weights are: thirty sums rounded to bfloat16
+        # would cost more accuracy than all products together.
+        x = F.embedding(batch.tokens, self.embeddings).float()
         for layer in self.layers:
             x = layer(x, rotation, places, batch, cache)
         return self._norm(x)

@@ -49,7 +49,7 @@ def test_one_gets_ones_own_and_no_internal_word(
 
 def test_every_floor_tells_its_part(alice: Account) -> None:
     parts = {"account", "mails", "acts", "applications", "places", "agreements", "grants"}
-    assert set(own_data.own_data(alice)) == parts | {"downloads", "runs"}
+    assert set(own_data.own_data(alice)) == parts | {"downloads", "runs", "reports_of_runs"}
 
 
 def test_a_stranger_gets_nothing(alice: Account, client: Client) -> None:

@@ -71,7 +71,7 @@ def test_a_long_answer_counts_itself_and_is_stopped(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     panel = over(page)
     expect(panel.locator(".tag")).to_have_text("cancelled")
-    expect(panel).to_contain_text("You cancelled it.")
+    expect(panel).to_contain_text("It was cancelled.")
     expect(panel.locator(".output")).not_to_be_empty()
 
 
@@ -200,7 +200,7 @@ def test_the_prompt_is_shown_as_the_model_read_it(page: Page) -> None:
     expect(panel).to_contain_text(re.compile(r"\d+ tokens, perplexity [\d.,]+"))
     prompt = panel.locator("details.fold .tokens")
     assert prompt.inner_text().replace("\u200b", "") == "Naïve llamas\n\tsleep 🦙."
-    panel.locator("details.fold").get_by_text("Cuts", exact=True).click()
+    panel.locator("details.fold").get_by_role("radio", name="Cuts").check()
     cut = prompt.locator(".t").first
     shown = cut.evaluate("token => getComputedStyle(token, '::after').content")
     assert shown == f'"{cut.get_attribute("data-i")}"', "its number stands beside it"
@@ -292,7 +292,7 @@ def test_axe_finds_nothing_serious_where_there_are_tokens(page: Page) -> None:
     panel.locator(".output .t").nth(1).click()
     found += violations(page, "card")
     page.keyboard.press("Escape")
-    panel.get_by_text("Cuts", exact=True).first.click()
+    panel.get_by_role("radio", name="Cuts").first.check()
     found += violations(page, "cuts")
     panel.get_by_role("link", name="As a table").first.click()
     found += violations(page, "table")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from django.conf import settings
 from openai import OpenAI
 
 from inference_sandbox import services
@@ -191,7 +192,7 @@ def test_too_many_at_once_is_a_rate_limit_that_says_when_to_come_back(served: Se
         services.create_run(
             actor=served.alice, release=served.release, prompt="Once", max_tokens=900
         )
-        for _ in range(services.MOST_UNFINISHED)
+        for _ in range(settings.SANDBOX_SIMULTANEOUS)
     ]
     try:
         error = error_of(openai.RateLimitError, lambda: ask(served))

@@ -107,7 +107,7 @@ def _published(world: World) -> None:
 def _running(world: World) -> None:
     """Alice waits for an answer, compares two, and holds a conversation that may go on."""
     alice = world.people["alice"]
-    done = Run.objects.filter(account=alice, job=None).get()
+    done = Run.objects.filter(account=alice, job=None, reports=None).get()
     _like(done, status=Run.Status.RUNNING, finished_at=None)
     _like(done, mode=Run.Mode.CHAT, parent=done)
     job = Job.objects.create(account=alice, kind=Job.Kind.COMPARISON)

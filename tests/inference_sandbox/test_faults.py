@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from django.conf import settings
 from django.db import close_old_connections
 from django.test import AsyncClient
 
@@ -283,9 +284,9 @@ def test_the_sign_of_a_worker_tells_its_slots_and_what_runs(
         until(lambda: any(worker.revision for worker in stream.workers(tiny.slug)))
         (sign,) = stream.workers(tiny.slug)
         assert (sign.device, sign.dtype, sign.running, sign.waiting) == ("cpu", "float32", 0, 0)
-        assert sign.free == sign.slots == 8
+        assert sign.free == sign.slots == settings.SANDBOX_BATCH
         situation = selectors.situation(tiny)
-        assert (situation.running, situation.slots, situation.waiting) == (0, 8, 0)
+        assert (situation.running, situation.slots, situation.waiting) == (0, sign.slots, 0)
     stream.announce(tiny.slug, stream.Worker("a", "f" * 40, "cuda", "bfloat16", 8, 3, 2))
     stream.announce(tiny.slug, stream.Worker("b", "f" * 40, "cuda", "bfloat16", 8, 8, 1))
     situation = selectors.situation(tiny)

@@ -127,6 +127,12 @@ document.addEventListener("mouseover", (event) => {
   else if (current && document.activeElement !== current) later(hide, HIDDEN_AFTER);
 });
 
+// Between mousedown, which brings the focus, and mouseup the card waits for the click: making room for it would scroll the
+// token away from beneath the pointer, and the click would hit something else. A tap sends the same events.
+let pressing = false;
+document.addEventListener("mousedown", () => { pressing = true; });
+document.addEventListener("mouseup", () => { pressing = false; });
+
 document.addEventListener("focusin", (event) => {
   const token = tokenAt(event);
   if (token) {
@@ -134,7 +140,7 @@ document.addEventListener("focusin", (event) => {
     before?.setAttribute("tabindex", -1);
     token.setAttribute("tabindex", 0);
     pinned = false;
-    show(token);
+    if (!pressing) show(token);
   } else if (current && !card.contains(event.target)) hide();
 });
 

@@ -42,6 +42,7 @@ def crowd(make_release: Any) -> Engine:
     """Reads prompts in chunks so small that nearly every one needs several."""
     engine = Engine.load(make_release(max_seq_len=128), max_batch=4)
     engine._scheduler.chunk, engine._scheduler.idle_chunk = 7, 16
+    engine._prefixes.least = 16
     return engine
 
 
