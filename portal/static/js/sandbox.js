@@ -53,11 +53,11 @@ function alternative([id, text, logprob], token, chosen, branches) {
   const line = element("li", "");
   const takes = branches && id !== chosen;
   const row = element(takes ? "button" : "span", `alt${id === chosen ? " came" : ""}`);
-  row.append(element("code", "", visible(text)), share(p), element("span", "num", percent(p)));
+  if (takes) row.append(element("span", "sr", "Go on from here with "));
+  row.append(element("code", "", visible(text)), " ", share(p), element("span", "num", percent(p)));
   if (takes) {
     row.name = "take";
     row.value = `${place(token)}:${id}`;
-    row.setAttribute("aria-label", `Go on from here with ${visible(text)}, ${percent(p)}`);
   }
   line.append(row);
   return line;
