@@ -10,8 +10,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 
 from distribution.services import Opened, finish
 from distribution.watching import watched
+from portal.database import alet_go
 from portal.sendfile import EXTENSION, SendFile
-from portal.straight import in_a_turn
+from portal.straight import in_a_turn, without_signals
 
 CHUNK = 256 * 1024  # bytes read and sent at once; a few of them are in memory for each transfer
 
@@ -31,6 +32,8 @@ class FileStream(StreamingHttpResponse):
     async def _bytes(self, path: Path, start: int, left: int) -> AsyncIterator[bytes]:
         # Whatever may wait for the disk does so in a thread, so that no other request waits too.
         file = await asyncio.to_thread(os.open, path, os.O_RDONLY)
+        if not without_signals.get():
+            await alet_go()  # which a browser's request would keep until the last byte is out
         try:
             with watched(self._download):
                 if self._send:

@@ -170,7 +170,7 @@ def test_a_cancel_wakes_who_waits_and_the_server_is_left_alone(
 ) -> None:
     outputs = runner.submit("a", [5, 9], SamplingParams(max_tokens=900, ignore_eos=True))
     next(outputs)
-    threading.Timer(0.2, runner.cancel, ["a"]).start()
+    threading.Timer(0.05, runner.cancel, ["a"]).start()
     *_, last = outputs
     assert last.finish_reason is FinishReason.CANCELLED
     runner.cancel("a")  # again, and after its end: nothing
