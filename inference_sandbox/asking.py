@@ -75,10 +75,11 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
     _check_numbers(given)
     _check_lists(given)
     ids = _prompt_tokens(revision, given)
-    _check_tokens(revision, given)
-    room = len(given.get("forced", ()))
-    _check_room(revision, len(ids), max(given.get("max_tokens", Run().max_tokens), room))
-    return {**given, "prompt_tokens": len(ids)}
+    for name in ("forced", "logit_bias"):
+        _check_tokens(revision, name, given)
+    max_tokens = given.get("max_tokens", Run().max_tokens)
+    _check_room(revision, len(ids), max(max_tokens, len(given.get("forced", ()))))
+    return {**given, "max_tokens": max_tokens, "prompt_tokens": len(ids)}
 
 
 def _check_numbers(given: dict[str, Any]) -> None:
@@ -116,15 +117,14 @@ def _check_lists(given: dict[str, Any]) -> None:
             raise invalid("logit_bias", f"A bias must be from -100 to 100, not {bias}.")
 
 
-def _check_tokens(revision: Revision, given: dict[str, Any]) -> None:
+def _check_tokens(revision: Revision, name: str, given: dict[str, Any]) -> None:
     """Tokens that came as numbers must be the model's."""
     known = tokenizer_of(revision).vocab_size
-    for name in ("prompt_ids", "forced", "logit_bias"):
-        for token in map(int, given.get(name, ())):
-            if not 0 <= token < known:
-                raise invalid(
-                    name, f"Token {token} is outside the {known:,} of {revision.release.name}."
-                )
+    for token in map(int, given.get(name, ())):
+        if not 0 <= token < known:
+            raise invalid(
+                name, f"Token {token} is outside the {known:,} of {revision.release.name}."
+            )
 
 
 def _check_room(revision: Revision, count: int, max_tokens: int) -> None:
@@ -156,7 +156,7 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
         raise invalid("mode", f"The mode must be one of {', '.join(Run.Mode.values)}.")
     tokenizer = tokenizer_of(revision)
     if ids := given.get("prompt_ids"):
-        _check_tokens(revision, {"prompt_ids": ids})
+        _check_tokens(revision, "prompt_ids", given)
         given["prompt"] = tokenizer.decode(ids).replace("\x00", "\ufffd")
         return list(ids)
     for message in messages:

@@ -1,6 +1,5 @@
 """Going on from a run that is over: from one of its tokens, by the next turn, or with a new seed."""
 
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -8,17 +7,11 @@ from django.conf import settings
 from distribution import selectors as distribution
 from inference_sandbox import selectors, services, tokens
 from inference_sandbox.answer import Record
-from inference_sandbox.asking import Asked, invalid
+from inference_sandbox.asking import invalid
 from inference_sandbox.models import Run, RunTokens
+from inference_sandbox.records import asked_of
 from portal.accounts.models import Account
 from portal.refusals import Code, Refusal
-
-# What a run keeps of what was asked, by the names of `Asked`.
-ASKED = (
-    *("mode", "prompt", "messages", "prompt_ids", "forced", "parent", "max_tokens", "temperature"),
-    *("top_k", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
-    *("logit_bias", "stop", "seed", "ignore_eos", "logprobs", "prompt_logprobs", "repeatable"),
-)
 
 
 def branch(run_id: UUID, position: int, token: int, *, actor: Account) -> Run:
@@ -36,7 +29,7 @@ def branch(run_id: UUID, position: int, token: int, *, actor: Account) -> Run:
     taken = _alternative(records[position], token)
     _check_goes_on(run, token)
     forced = [record[0] for record in records[:position]] + [token]
-    asked = _asked(run)
+    asked = asked_of(run)
     asked |= {"forced": forced, "parent": run, "max_tokens": _room(run, len(forced))}
     prefix = [*records[:position], taken]
     return services.create_run(actor=actor, release=run.release, prefix=prefix, **asked)
@@ -48,8 +41,8 @@ def regenerate(run_id: UUID, *, actor: Account) -> Run:
     _check_over(run)
     if run.forced or run.prompt_ids:
         _check_same_files(run)
-    asked = _asked(run)
-    asked["seed"] = None
+    asked = asked_of(run)
+    asked |= {"parent": run.parent, "seed": None}
     prefix = _records(run)[: len(run.forced)] if run.forced else []
     return services.create_run(actor=actor, release=run.release, prefix=prefix, **asked)
 
@@ -66,15 +59,9 @@ def reply(run_id: UUID, text: str, *, actor: Account) -> Run:
             url="/sandbox/",
         )
     said = [{"role": "assistant", "content": run.output}, {"role": "user", "content": text}]
-    asked = _asked(run)
+    asked = asked_of(run)
     asked |= {"messages": [*run.conversation, *said], "forced": [], "parent": run, "seed": None}
     return services.create_run(actor=actor, release=run.release, **asked)
-
-
-def _asked(run: Run) -> Asked:
-    values: Any = {name: getattr(run, name) for name in ASKED}
-    asked: Asked = values
-    return asked
 
 
 def _check_over(run: Run) -> None:

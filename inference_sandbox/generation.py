@@ -21,6 +21,7 @@ from inference_sandbox import selectors, stream, tokens, worker
 from inference_sandbox.answer import Answer, Record, printable
 from inference_sandbox.closing import close
 from inference_sandbox.models import Run, RunTokens
+from inference_sandbox.records import PARAMETERS
 from inference_sandbox.stream import Kind
 from inference_sandbox.watch import Watch, watching
 from portal.database import let_go
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # workers that may die over one run
 STATS_SECONDS = 1.0
-# What a run and the engine's SamplingParams call by the same name.
-PARAMETERS = (
-    *("max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
-    *("presence_penalty", "frequency_penalty", "seed", "ignore_eos", "logprobs", "repeatable"),
-)
+# What a run and the engine's SamplingParams call by the same name, and mean in the same way.
+ALIKE = tuple(n for n in PARAMETERS if n not in ("logit_bias", "stop", "prompt_logprobs"))
 
 
 def execute(run_id: UUID) -> None:
@@ -153,7 +151,7 @@ def _outputs(
     from inference_sandbox.engine.request import SamplingParams
 
     params = SamplingParams(
-        **{name: getattr(run, name) for name in PARAMETERS},
+        **{name: getattr(run, name) for name in ALIKE},
         logit_bias={int(token): bias for token, bias in run.logit_bias.items()},
         stop=tuple(run.stop),
         # Told already: it is told once.

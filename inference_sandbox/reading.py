@@ -77,7 +77,7 @@ class Shown:
 
     @property
     def facts(self) -> str:
-        """For the card that tells of the token, as JSON: see static/js/tokens.js."""
+        """For the card that tells of the token, as JSON: see static/js/sandbox.js."""
         top = [[i, text, round(lp, 3)] for i, text, lp in self.top]
         logprob = None if self.logprob is None else round(self.logprob, 4)
         entropy = None if self.entropy_bits is None else round(self.entropy_bits, 2)

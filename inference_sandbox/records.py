@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from inference_sandbox.asking import Asked
 from inference_sandbox.models import Run, RunTokens
 
 # What may be asked, by the names of `asking.Asked` and of the REST face.
@@ -15,6 +16,13 @@ OUTCOME = (
     *("output", "output_ids", "finish_reason", "error", "prompt_tokens", "output_tokens"),
     *("tokens_per_second", "first_token_seconds", "engine", "started_at", "finished_at"),
 )
+
+
+def asked_of(run: Run) -> Asked:
+    """What was asked, to ask it again."""
+    values: Any = {name: getattr(run, name) for name in ASKED}
+    asked: Asked = values
+    return asked
 
 
 def record_of(run: Run) -> dict[str, Any]:

@@ -5,15 +5,9 @@ from uuid import UUID
 
 from inference_sandbox import selectors, services, tokens
 from inference_sandbox.models import Run, RunTokens
+from inference_sandbox.records import asked_of
 from portal.accounts.models import Account
 from portal.refusals import Code, Refusal
-
-# All that the answer depends on, beside the revision.
-REPEATED = (
-    *("mode", "prompt", "messages", "prompt_ids", "forced", "max_tokens", "temperature", "top_k"),
-    *("top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty"),
-    *("logit_bias", "stop", "seed", "ignore_eos", "logprobs", "prompt_logprobs", "repeatable"),
-)
 
 
 def run_again(run_id: UUID, *, actor: Account) -> Run:
@@ -34,8 +28,7 @@ def run_again(run_id: UUID, *, actor: Account) -> Run:
         release=first.release,
         revision=first.revision,
         prefix=[record for record in known[: len(first.forced)] if record],
-        repeats=first,
-        **{name: getattr(first, name) for name in REPEATED},
+        **asked_of(first) | {"repeats": first},
     )
 
 
@@ -68,13 +61,10 @@ def _compared(first: Run, run: Run) -> Comparison:
     pairs = zip(first.output_ids, run.output_ids, strict=False)
     count = next((place for place, (a, b) in enumerate(pairs) if a != b), None)
     if count is not None:
-        was, became = first.output_ids[count], run.output_ids[count]
-        return Comparison(first, count, False, _text(run, was), _text(run, became))
+        parted = first.output_ids[count], run.output_ids[count]
+        was, became = (tokens.text_of(run.revision, token) for token in parted)
+        return Comparison(first, count, False, was, became)
     same = min(len(first.output_ids), len(run.output_ids))
     if len(first.output_ids) == len(run.output_ids):
         return Comparison(first, same, identical=True)
     return Comparison(first, same, identical=False, shorter=True)
-
-
-def _text(run: Run, token: int) -> str:
-    return tokens.tokenizer_of(run.revision).token_text(token)

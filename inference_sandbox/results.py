@@ -61,6 +61,15 @@ class Results:
         return len({result.group for result in self.results if result.group})
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether near-ties may have come out one way in this run and another way in the next."""
+        return any(
+            name in result.run.engine and not result.run.repeatable
+            for result in self.results
+            for name in ("bfloat16", "int8")
+        )
+
+    @property
     def prompt(self) -> str:
         return self.results[0].run.prompt if self.results else ""
 

@@ -86,7 +86,7 @@ def let_in(
 
 def _bound(checked: dict[str, Any]) -> int:
     """The most tokens that the run may come to."""
-    tokens: int = checked["prompt_tokens"] + checked.get("max_tokens", Run().max_tokens)
+    tokens: int = checked["prompt_tokens"] + checked["max_tokens"]
     return tokens
 
 

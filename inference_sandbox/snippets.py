@@ -33,9 +33,8 @@ def curl(run: Run) -> str:
 def openai(run: Run) -> str:
     """None of its parameters is lost, but tokens that the answer had to begin with."""
     chat = run.mode == Run.Mode.CHAT and not run.prompt_ids
-    messages = run.messages or [{"role": "user", "content": run.prompt}]
     asked: dict[str, Any] = {"model": run.release.repo_id}
-    asked |= {"messages": messages} if chat else {"prompt": run.prompt_ids or run.prompt}
+    asked |= {"messages": run.conversation} if chat else {"prompt": run.prompt_ids or run.prompt}
     asked |= _said(run, OPENAI)
     if run.logprobs is not None:
         asked |= (

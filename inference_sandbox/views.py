@@ -20,16 +20,11 @@ from inference_sandbox.models import Run
 from inference_sandbox.sse import last_event_id, sse_frame, sse_response
 from inference_sandbox.stream import BEGINNING, Entry, Kind, at
 from portal.accounts.models import Account
+from portal.accounts.views import person
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
 EARLIER, JOBS = 8, 4  # beside the form
-
-
-def person(request: HttpRequest) -> Account:
-    """The signed-in person of a `login_required` view."""
-    assert isinstance(request.user, Account)
-    return request.user
 
 
 @login_required

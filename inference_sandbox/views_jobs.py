@@ -13,7 +13,7 @@ from inference_sandbox.asking import Asked
 from inference_sandbox.forms import ALTERNATIVES, Columns, CompareForm, SweepForm, defaults
 from inference_sandbox.models import Job, Run
 from inference_sandbox.reading import LEGEND
-from inference_sandbox.views import person
+from portal.accounts.views import person
 from portal.catalog.models import Release
 from portal.refusals import Refusal
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from inference_sandbox import branching, reading, selectors
 from inference_sandbox.asking import invalid
-from inference_sandbox.views import person
+from portal.accounts.views import person
 
 PAGE = 50  # tokens
 

@@ -62,7 +62,6 @@ class Int8Linear:
     """Weights as round(weight / scale), with scale = the channel's largest magnitude / 127."""
 
     def __init__(self, weight: Tensor) -> None:
-        self._dtype = weight.dtype
         largest = weight.float().abs().amax(-1, keepdim=True).clamp(min=1e-8)
         scale = largest / 127
         self._weight = (weight.float() / scale).round().clamp(-127, 127).to(torch.int8)

@@ -210,6 +210,24 @@ def test_the_prompt_is_shown_as_the_model_read_it(page: Page) -> None:
     expect(card.get_by_role("button")).to_have_count(0)
 
 
+def test_a_run_is_done_again_and_says_whether_it_is_identical(page: Page) -> None:
+    ask(page, "The sea is", tokens=24)
+    page.get_by_role("button", name="Run").click()
+    over(page).locator("p a").first.click()
+    first = page.url
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda url: url != first)
+    note = page.get_by_label("Note")
+    note.fill("Twice the same?")
+    # Without a reload, and without taking away what is being typed.
+    expect(page.locator("#verdict")).to_contain_text("Identical. All 24 tokens", timeout=SLOW)
+    expect(page.get_by_text("Report this answer")).to_be_visible()
+    expect(page.locator("#facts")).to_contain_text("First token")
+    expect(note).to_have_value("Twice the same?")
+    page.locator("#verdict").get_by_role("link", name="the first run").click()
+    assert page.url == first
+
+
 # ---- Side by side, sweep -------------------------------------------------------------------------
 
 

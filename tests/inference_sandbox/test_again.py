@@ -6,6 +6,7 @@ from django.utils import timezone
 from distribution.services import publish
 from inference_sandbox import generation, repeating
 from inference_sandbox.models import Run, RunTokens
+from inference_sandbox.records import ASKED
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
@@ -32,7 +33,7 @@ def test_a_run_done_again_is_identical_and_says_so(prompt: Prompt, alice: Accoun
     first = done(prompt(temperature=0.9, seed=11, top_k=50, logprobs=2, max_tokens=12))
     second = again(first, alice)
     assert second.repeats == first
-    for name in repeating.REPEATED:
+    for name in ASKED:
         assert getattr(second, name) == getattr(first, name), name
     assert second.output_ids == first.output_ids != []
     assert "Identical." in page(alice, second)
