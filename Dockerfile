@@ -19,6 +19,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=portal.settings \
     WEIGHBRIDGE_HOME=/var/lib/weighbridge
+# Triton compiles a launcher for the kernels of a GPU with it.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/weighbridge --shell /usr/sbin/nologin weighbridge \
  && install -d -o weighbridge -g weighbridge \
       /var/lib/weighbridge /var/lib/weighbridge/store /var/lib/weighbridge/sandbox-cache

@@ -50,7 +50,7 @@ prepare() {
   echo "$sum" > "$stamp"
 }
 
-# prepare_beside NAME: an environment for one test (lm_eval, llama), inside the project's own, whose packages it sees.
+# prepare_beside NAME: an environment for one test (lm_eval, triton, llama), inside the project's own, whose packages it sees.
 prepare_beside() {
   local home=$VENV/$1 lock=$ROOT/requirements/$1.txt
   cmp -s "$lock" "$home/.installed" && return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,7 +43,10 @@ class Group:
 
 
 class Batch:
-    """tokens, rows, positions: [N] each, in the order of the rows (see `order`)."""
+    """tokens, rows, positions: [N] each, in the order of the rows (see `order`).
+
+    is_step: whether each piece is one token.
+    """
 
     def __init__(
         self, pieces: Sequence[Piece], *, repeats: int, dtype: torch.dtype, device: torch.device
@@ -51,12 +55,24 @@ class Batch:
         self.order = sorted(range(len(pieces)), key=lambda number: pieces[number].row)
         self.pieces = [pieces[number] for number in self.order]
         self._repeats, self._dtype, self._device = repeats, dtype, device
-        self.tokens = self._tensor([token for piece in self.pieces for token in piece.tokens])
-        self.rows = self._tensor([p.row for p in self.pieces for _ in p.tokens])
-        self.positions = self._tensor([at for p in self.pieces for at in range(p.start, p.end)])
-        self.groups = list(self._groups())
+        self.is_step = all(len(piece.tokens) == 1 for piece in pieces)
 
-    def _groups(self) -> list[Group]:
+    # Made when they are asked for: whoever computes steps by kernels needs none of these.
+
+    @cached_property
+    def tokens(self) -> Tensor:
+        return self._tensor([token for piece in self.pieces for token in piece.tokens])
+
+    @cached_property
+    def rows(self) -> Tensor:
+        return self._tensor([p.row for p in self.pieces for _ in p.tokens])
+
+    @cached_property
+    def positions(self) -> Tensor:
+        return self._tensor([at for p in self.pieces for at in range(p.start, p.end)])
+
+    @cached_property
+    def groups(self) -> list[Group]:
         groups, first, number = [], 0, 0
         while number < len(self.pieces):
             members = self._side_by_side(number)

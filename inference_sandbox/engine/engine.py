@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from inference_sandbox.engine import memory
-from inference_sandbox.engine.batch import Piece
+from inference_sandbox.engine.batch import Batch, Piece
 from inference_sandbox.engine.cache import KeptPrefixes
 from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint
 from inference_sandbox.engine.model import Transformer
@@ -24,6 +25,7 @@ from inference_sandbox.engine.request import (
 )
 from inference_sandbox.engine.sampling import History, sample, score
 from inference_sandbox.engine.scheduler import ALONE, Scheduler, Share
+from inference_sandbox.engine.steps import make_steps
 from inference_sandbox.engine.stopping import StopMatcher
 from inference_sandbox.engine.tokenizer import IncrementalDetokenizer, Tokenizer, load_tokenizer
 
@@ -70,7 +72,7 @@ class Engine:
         found = _room(model, rows=max_batch + extra, length=min(max_len, model.args.max_seq_len))
         max_batch = found.rows - extra
         self.info = EngineInfo(
-            n_params=model.n_params,
+            n_params=model.args.n_params,
             dtype=dtype or str(model.dtype).removeprefix("torch."),
             device=str(model.device),
             context_limit=found.length,
@@ -78,6 +80,7 @@ class Engine:
         )
         self._scheduler = Scheduler(max_batch)
         self._cache = model.cache(rows=found.rows, length=found.length)
+        self._steps = make_steps(model, self._cache, most_rows=max_batch)
         self._prefixes = KeptPrefixes(range(max_batch + ALONE, found.rows))
         self._histories: dict[str, History] = {}  # of the requests that penalise
         self._pending: list[StepOutput] = []  # ends that no forward pass has to find out
@@ -183,6 +186,7 @@ class Engine:
         self._pending.clear()
         self._histories.clear()
         self._prefixes.forget()
+        self._forget_ahead()
         self._scheduler.clear()
 
     @torch.inference_mode()
@@ -219,7 +223,7 @@ class Engine:
         """One forward pass for all shares, and what follows from it."""
         pieces = [self._piece(share) for share in shares]
         batch = self.model.batch(pieces)
-        hidden = self.model(batch, self._cache)
+        hidden, logits = self._forward(batch, shares)
         outputs: list[StepOutput] = []
         through: list[Request] = []  # whose next token can be chosen
         lasts: list[int] = []  # and after which token of the batch
@@ -238,8 +242,30 @@ class Engine:
                 through.append(request)
                 lasts.append(end - 1)
         if through:
-            outputs += self._accept(through, self.model.logits(hidden[lasts]))
+            # Picking all of them would only copy, and a GPU would have to wait for the list.
+            if len(lasts) < len(hidden):
+                hidden, logits = hidden[lasts], None if logits is None else logits[lasts]
+            outputs += self._accept(
+                through, self.model.logits(hidden) if logits is None else logits
+            )
         return outputs
+
+    def _forward(self, batch: Batch, shares: list[Share]) -> tuple[Tensor, Tensor | None]:
+        """What the last layer makes of the tokens, and their logits where they came with it."""
+        if self._steps and self._steps.takes(batch):
+            return self._steps(batch, ahead=self._goes_on(shares))
+        return self.model(batch, self._cache), None
+
+    def _goes_on(self, shares: list[Share]) -> bool:
+        """Whether the next step will be of the same requests, all with their likeliest tokens."""
+        scheduler = self._scheduler
+        if scheduler.waiting or scheduler.alone or len(shares) < len(scheduler.running):
+            return False
+        return all(
+            share.request.params.takes_likeliest
+            and len(share.request.generated) + 1 < share.request.params.max_tokens
+            for share in shares
+        )
 
     def _use_prefixes(self) -> None:
         """Copy what another row holds of a prompt's beginning, for requests that have not begun."""
@@ -284,8 +310,9 @@ class Engine:
         """Choose each row's next token and say what follows from it."""
         params = [request.params for request in requests]
         histories = [self._histories.get(request.request_id) for request in requests]
-        tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
-        scores = score(logits, tokens, [p.logprobs for p in params])
+        with self._steps.beside() if self._steps else nullcontext():
+            tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
+            scores = score(logits, tokens, [p.logprobs for p in params])
         return [self._append(*row) for row in zip(requests, tokens, scores, strict=True)]
 
     def _append(self, request: Request, token: int, thought: TokenScore | None) -> StepOutput:
@@ -300,6 +327,7 @@ class Engine:
     def _end(
         self, request: Request, token: int | None, text: str, reason: FinishReason
     ) -> StepOutput:
+        self._forget_ahead()
         self._keep_prefix(request)
         if move := self._scheduler.finish(request):
             self._cache.copy(source=move.source, target=move.target, length=move.length)
@@ -307,6 +335,10 @@ class Engine:
         if not request.stopping.stopped:
             text += request.stopping.push(request.detokenizer.flush()) + request.stopping.flush()
         return StepOutput(request.request_id, token, text, reason)
+
+    def _forget_ahead(self) -> None:
+        if self._steps:
+            self._steps.forget()
 
     def _keep_prefix(self, request: Request) -> None:
         if request.row is None or request.params.repeatable:

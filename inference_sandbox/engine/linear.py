@@ -18,6 +18,14 @@ FEW = 4  # rows up to which the int8 kernel of the CPU is the faster one
 
 
 class Linear(Protocol):
+    @property
+    def weight(self) -> Tensor:
+        """[out, in]"""
+
+    @property
+    def scale(self) -> Tensor | None:
+        """[out], of int8 weights."""
+
     def __call__(self, x: Tensor) -> Tensor:
         """[N, in] → [N, out]."""
 
@@ -41,6 +49,8 @@ def _can_pack(dtype: torch.dtype) -> bool:
 
 
 class PlainLinear:
+    scale = None
+
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
 
@@ -49,7 +59,10 @@ class PlainLinear:
 
 
 class PackedLinear:
+    scale = None
+
     def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
         # No hint of a batch size: this order is a good one for all of them.
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
 
@@ -64,10 +77,10 @@ class Int8Linear:
     def __init__(self, weight: Tensor) -> None:
         largest = weight.float().abs().amax(-1, keepdim=True).clamp(min=1e-8)
         scale = largest / 127
-        self._weight = (weight.float() / scale).round().clamp(-127, 127).to(torch.int8)
-        self._scale = scale.squeeze(-1).to(weight.dtype)
+        self.weight = (weight.float() / scale).round().clamp(-127, 127).to(torch.int8)
+        self.scale = scale.squeeze(-1).to(weight.dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.shape[0] <= FEW:
-            return torch._weight_int8pack_mm(x, self._weight, self._scale)
-        return F.linear(x, self._weight.to(x.dtype)) * self._scale
+            return torch._weight_int8pack_mm(x, self.weight, self.scale)
+        return F.linear(x, self.weight.to(x.dtype)) * self.scale

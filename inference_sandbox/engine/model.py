@@ -37,6 +37,12 @@ class ModelArgs:
         return self.dim // self.n_heads
 
     @property
+    def n_params(self) -> int:
+        attention = 2 * self.dim * (self.n_heads + self.n_kv_heads) * self.head_dim
+        layer = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
+        return (2 - self.tied) * self.vocab_size * self.dim + self.n_layers * layer + self.dim
+
+    @property
     def repeats(self) -> int:
         """Query heads that share one key head."""
         return self.n_heads // self.n_kv_heads
@@ -66,13 +72,22 @@ class RMSNorm:
 
     def __init__(self, weight: Tensor, eps: float) -> None:
         self._dtype = weight.dtype
-        self._weight = weight.float()
+        self.weight = weight.float()
+        self.eps = eps
         self._eps = torch.tensor(eps, device=weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         mean_square = torch.addcmul(self._eps, length, length, value=1 / x.shape[-1])
-        return torch.mul(x, mean_square.rsqrt_()).mul_(self._weight).to(self._dtype)
+        return torch.mul(x, mean_square.rsqrt_()).mul_(self.weight).to(self._dtype)
+
+
+# What a layer's weights are called, after `layers.N.`
+OF_LAYER = (
+    *(f"attention.{name}.weight" for name in ("wq", "wk", "wv", "wo")),
+    *(f"feed_forward.{name}.weight" for name in ("w1", "w2", "w3")),
+    *("attention_norm.weight", "ffn_norm.weight"),
+)
 
 
 class Layer:
@@ -86,27 +101,27 @@ class Layer:
         def linear(*names: str) -> Linear:
             return make_linear(torch.cat([weights[f"{name}.weight"] for name in names]), int8=int8)
 
-        self._wqkv = linear("attention.wq", "attention.wk", "attention.wv")
-        self._wo = linear("attention.wo")
-        self._w13 = linear("feed_forward.w1", "feed_forward.w3")
-        self._w2 = linear("feed_forward.w2")
-        self._attention_norm = RMSNorm(weights["attention_norm.weight"], args.norm_eps)
-        self._ffn_norm = RMSNorm(weights["ffn_norm.weight"], args.norm_eps)
+        self.wqkv = linear("attention.wq", "attention.wk", "attention.wv")
+        self.wo = linear("attention.wo")
+        self.w13 = linear("feed_forward.w1", "feed_forward.w3")
+        self.w2 = linear("feed_forward.w2")
+        self.attention_norm = RMSNorm(weights["attention_norm.weight"], args.norm_eps)
+        self.ffn_norm = RMSNorm(weights["ffn_norm.weight"], args.norm_eps)
 
     def __call__(
         self, x: Tensor, rotation: Tensor, places: Tensor, batch: Batch, cache: KVCache
     ) -> Tensor:
         """x: [N, dim], float32. rotation: [N, H + 2K, D / 2]."""
         args = self.args
-        heads = self._wqkv(self._attention_norm(x)).view(x.shape[0], -1, args.head_dim)
+        heads = self.wqkv(self.attention_norm(x)).view(x.shape[0], -1, args.head_dim)
         # Values are turned by nothing: one call for all three is quicker than two.
         heads = rotate(heads, rotation)
         cache.write(self.number, places, heads[:, args.n_heads :])
         queries = heads[:, : args.n_heads]
         mixed = [self._attend(queries[g.first : g.last], g, cache) for g in batch.groups]
-        x = x + self._wo(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
-        gate, up = self._w13(self._ffn_norm(x)).chunk(2, -1)
-        return x + self._w2(F.silu(gate).mul_(up))
+        x = x + self.wo(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+        gate, up = self.w13(self.ffn_norm(x)).chunk(2, -1)
+        return x + self.w2(F.silu(gate).mul_(up))
 
     def _attend(self, queries: Tensor, group: Group, cache: KVCache) -> Tensor:
         """queries: [N, H, D] of the group's tokens. Returns [N, H·D]."""
@@ -136,23 +151,18 @@ class Transformer:
         device: torch.device | str = "cpu",
         int8: bool = False,
     ) -> None:
-        """weights: under their original names, all of one dtype, on any device."""
+        """weights: under their original names, all of one dtype, on any device; each is taken once."""
         self.args = args
         self.embeddings = weights["tok_embeddings.weight"].to(device)
         self.layers = []
         for number in range(args.n_layers):
             start = f"layers.{number}."
-            own = {
-                name.removeprefix(start): tensor.to(device)
-                for name, tensor in weights.items()
-                if name.startswith(start)
-            }
+            own = {name: weights[start + name].to(device) for name in OF_LAYER}
             self.layers.append(Layer(args, number, own, int8=int8))
-        self._norm = RMSNorm(weights["norm.weight"].to(device), args.norm_eps)
+        self.norm = RMSNorm(weights["norm.weight"].to(device), args.norm_eps)
         output = self.embeddings if args.tied else weights["output.weight"].to(device)
-        self._output = make_linear(output, int8=int8)
-        self._rotations = rotation_table(args).to(device)
-        self.n_params = sum(tensor.numel() for tensor in weights.values())
+        self.output = make_linear(output, int8=int8)
+        self.rotations = rotation_table(args).to(device)
 
     @property
     def device(self) -> torch.device:
@@ -186,11 +196,11 @@ class Transformer:
         x = F.embedding(batch.tokens, self.embeddings).float()
         for layer in self.layers:
             x = layer(x, rotation, places, batch, cache)
-        return self._norm(x)
+        return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[N, dim] → [N, vocabulary], float32."""
-        return self._output(hidden).float()
+        return self.output(hidden).float()
 
     @torch.inference_mode()
     def read(self, tokens: Sequence[int]) -> Tensor:
@@ -201,7 +211,7 @@ class Transformer:
     def _rotation(self, positions: Tensor) -> Tensor:
         """[N, H + 2K, D / 2]: the positions' angles for queries and keys, none for values."""
         args = self.args
-        turned = self._rotations[positions].unsqueeze(1)
+        turned = self.rotations[positions].unsqueeze(1)
         turned = turned.expand(-1, args.n_heads + args.n_kv_heads, -1)
         still = torch.ones_like(turned[:, : args.n_kv_heads])
         return torch.cat([turned, still], 1)

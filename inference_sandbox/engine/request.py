@@ -94,6 +94,11 @@ class SamplingParams:
         """Whether the logits depend on the tokens before."""
         return bool(self.repetition_penalty != 1 or self.presence_penalty or self.frequency_penalty)
 
+    @property
+    def takes_likeliest(self) -> bool:
+        """Whether the next token is the likeliest of the model's own, whatever came before."""
+        return self.temperature == 0 and not self.penalises and not self.logit_bias
+
 
 @dataclass(frozen=True)
 class TokenScore:
