@@ -64,20 +64,16 @@ class GraphedSteps:
     """Computes what `Transformer` does, for batches that `takes` allows."""
 
     def __init__(self, model: Transformer, cache: KVCache, *, most_rows: int) -> None:
-        self._model, self._cache = model, cache
+        self._length = cache.length
         most = min(most_rows, MOST_ROWS)
         self._sizes = [1 << power for power in range((most - 1).bit_length() + 1)]
-        self._recorded: dict[int, Recorded] = {}
+        # The large ones first: what the smaller ones need then lies in the same memory.
+        self._recorded = {size: Recorded(model, cache, size) for size in reversed(self._sizes)}
         self._ahead: Recorded | None = None  # whose next step has begun
         self._beside = torch.cuda.Stream() if model.device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def takes(self, batch: Batch) -> bool:
         return batch.is_step and len(batch.pieces) <= self._sizes[-1]
-
-    def record(self) -> None:
-        """Compile and record every size now, rather than in somebody's first answer."""
-        for size in reversed(self._sizes):
-            self._recorded[size] = Recorded(self._model, self._cache, size)
 
     def forget(self) -> None:
         """A row of the cache changes hands: what has begun for it must not be taken for another's."""
@@ -86,14 +82,12 @@ class GraphedSteps:
     def __call__(self, batch: Batch, *, ahead: bool) -> tuple[Tensor, Tensor]:
         """hidden [N, dim] and logits [N, vocabulary]. ahead: begin the step after it, too."""
         size = next(size for size in self._sizes if size >= len(batch.pieces))
-        if size not in self._recorded:
-            self._recorded[size] = Recorded(self._model, self._cache, size)
         recorded = self._recorded[size]
         if self._ahead is not recorded or not recorded.has_begun(batch.pieces):
             recorded.begin(batch.pieces)
         results = recorded.results(len(batch.pieces))
         self._ahead = None
-        if ahead and recorded.may_go_on(batch.pieces, self._cache.length):
+        if ahead and recorded.may_go_on(batch.pieces, self._length):
             recorded.go_on()
             self._ahead = recorded
         return results

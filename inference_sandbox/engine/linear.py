@@ -30,12 +30,12 @@ class Linear(Protocol):
         """[N, in] → [N, out]."""
 
 
-def make_linear(weight: Tensor, *, int8: bool = False) -> Linear:
-    """weight: [out, in], where it is to be computed."""
+def make_linear(weight: Tensor, *, int8: bool = False, keep_plain: bool = True) -> Linear:
+    """weight: [out, in], where it is to be computed. keep_plain: beside the packed weights, too."""
     if int8:
         return Int8Linear(weight)
     if weight.device.type == "cpu" and _can_pack(weight.dtype):
-        return PackedLinear(weight)
+        return PackedLinear(weight, keep_plain=keep_plain)
     return PlainLinear(weight)
 
 
@@ -61,8 +61,8 @@ class PlainLinear:
 class PackedLinear:
     scale = None
 
-    def __init__(self, weight: Tensor) -> None:
-        self.weight = weight
+    def __init__(self, weight: Tensor, *, keep_plain: bool) -> None:
+        self.weight = weight if keep_plain else weight.new_empty(0)
         # No hint of a batch size: this order is a good one for all of them.
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inference_sandbox.engine import memory
 from inference_sandbox.engine.batch import Batch, Group, Piece
 from inference_sandbox.engine.cache import KVCache
 from inference_sandbox.engine.linear import Linear, make_linear
@@ -94,12 +95,19 @@ class Layer:
     """One block. Products that read the same input are one product: wq, wk, wv, and w1, w3."""
 
     def __init__(
-        self, args: ModelArgs, number: int, weights: Mapping[str, Tensor], *, int8: bool
+        self,
+        args: ModelArgs,
+        number: int,
+        weights: Mapping[str, Tensor],
+        *,
+        int8: bool,
+        keep_plain: bool,
     ) -> None:
         self.args, self.number = args, number
 
         def linear(*names: str) -> Linear:
-            return make_linear(torch.cat([weights[f"{name}.weight"] for name in names]), int8=int8)
+            together = torch.cat([weights[f"{name}.weight"] for name in names])
+            return make_linear(together, int8=int8, keep_plain=keep_plain)
 
         self.wqkv = linear("attention.wq", "attention.wk", "attention.wv")
         self.wo = linear("attention.wo")
@@ -154,14 +162,18 @@ class Transformer:
         """weights: under their original names, all of one dtype, on any device; each is taken once."""
         self.args = args
         self.embeddings = weights["tok_embeddings.weight"].to(device)
+        # A step of one row reads the weights as they are, others as oneDNN has packed them: both are
+        # held where there is room.
+        needed = args.n_params * self.dtype.itemsize
+        self.keeps_plain = needed < memory.free_bytes(self.device) / 3
         self.layers = []
         for number in range(args.n_layers):
             start = f"layers.{number}."
             own = {name: weights[start + name].to(device) for name in OF_LAYER}
-            self.layers.append(Layer(args, number, own, int8=int8))
+            self.layers.append(Layer(args, number, own, int8=int8, keep_plain=self.keeps_plain))
         self.norm = RMSNorm(weights["norm.weight"].to(device), args.norm_eps)
         output = self.embeddings if args.tied else weights["output.weight"].to(device)
-        self.output = make_linear(output, int8=int8)
+        self.output = make_linear(output, int8=int8, keep_plain=self.keeps_plain)
         self.rotations = rotation_table(args).to(device)
 
     @property

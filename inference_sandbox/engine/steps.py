@@ -38,7 +38,14 @@ class Steps(Protocol):
 
 
 def make_steps(model: Transformer, cache: KVCache, *, most_rows: int) -> Steps | None:
-    """The quickest way that this device and this model have; None if that is the model itself."""
+    """The quickest way that this device and this model have; None if that is the model itself.
+
+    What must be compiled is compiled here, rather than in somebody's first answer.
+    """
+    if model.device.type == "cpu":
+        from inference_sandbox.engine.cpu_steps import CompiledSteps
+
+        return CompiledSteps(model, cache)
     head_dim = model.args.head_dim
     if model.device.type != "cuda" or head_dim & (head_dim - 1):
         return None
@@ -50,9 +57,7 @@ def make_steps(model: Transformer, cache: KVCache, *, most_rows: int) -> Steps |
         return None
     from inference_sandbox.engine.cuda_steps import GraphedSteps
 
-    steps = GraphedSteps(model, cache, most_rows=most_rows)
-    steps.record()
-    return steps
+    return GraphedSteps(model, cache, most_rows=most_rows)
 
 
 def _has_compiler() -> bool:

@@ -83,8 +83,7 @@ def step(
 def answers(own: Transformer, *, by_kernels: bool) -> dict[str, list[int]]:
     """A few requests that come and go, some of them sampled, one cancelled."""
     engine = Engine(own, Words(), max_batch=4, max_len=200)
-    if by_kernels:
-        engine._steps = GraphedSteps(own, engine._cache, most_rows=4)
+    engine._steps = GraphedSteps(own, engine._cache, most_rows=4) if by_kernels else None
     rng = random.Random(5)
     told: dict[str, list[int]] = {}
     while len(told) < 7 or engine.has_work:
