@@ -1,11 +1,13 @@
-"""Many requests of different lengths at once, arriving one after another: the engine beside transformers and itself.
+"""Many requests of different lengths, arriving one after another: the engine beside transformers, llama.cpp and itself.
 
     python -m benchmarks.engine_serving FOLDER [--dtype bfloat16] [--requests 32] [--rounds 3]
 
-FOLDER is a release in the original layout (`python -m demo.weights FOLDER` makes one). The same requests (prompts of 8
+FOLDER is a release in the original layout (`python -m demo.weights FOLDER` makes one; llama.cpp always has the demo
+model, so leave it out with `--without-llama-cpp` for another). The same requests (prompts of 8
 to 200 tokens, answers of 16 to 128) are answered by
 
 - the engine, the requests arriving one by one every few steps;
+- llama.cpp, which they join at the same steps, in F16 (and as it is shipped, Q4_1, beside int8), with torch's threads;
 - transformers' `generate`, all of them in one padded batch at once, which no later request could have joined: its time
   is that of the longest answer, and what it writes behind an answer's end counts for nothing;
 - the engine, one request after another;
@@ -19,21 +21,22 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
 from transformers import LlamaForCausalLM
 
-from benchmarks.engine_vs_transformers import to_transformers
+from benchmarks.beside_llama_cpp import SHIPPED, LlamaCpp, llama_cpp
+from benchmarks.engine_vs_transformers import PROMPT, require_same_model, to_transformers
 from inference_sandbox.engine.checkpoint import load_checkpoint
 from inference_sandbox.engine.engine import DTYPES, Engine, SamplingParams
-from inference_sandbox.engine.model import Transformer
-from inference_sandbox.engine.tokenizer import load_tokenizer
 
 LONGEST_PROMPT, LONGEST_ANSWER = 200, 128
+LENGTH = LONGEST_PROMPT + LONGEST_ANSWER + 1
 ARRIVAL_STEPS = 2  # steps of the engine between two arrivals
 
 
@@ -94,27 +97,39 @@ def theirs(model: LlamaForCausalLM, every: list[Asked]) -> None:
     )
 
 
+def by_llama_cpp(peer: LlamaCpp, every: list[Asked]) -> None:
+    peer.run([(asked.prompt, asked.tokens) for asked in every], every=ARRIVAL_STEPS)
+
+
 def seconds(act: Callable[[], None]) -> float:
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
 
 
-def measure(options: argparse.Namespace) -> None:
-    tokenizer = load_tokenizer(options.folder)
-    checkpoint = load_checkpoint(
-        options.folder, dtype=DTYPES[options.dtype], tokenizer_vocab_size=tokenizer.vocab_size
+def measure(options: argparse.Namespace, peers: Mapping[str, LlamaCpp]) -> None:
+    checkpoint = load_checkpoint(options.folder, dtype=DTYPES[options.dtype])
+    engine = Engine.load(
+        options.folder,
+        dtype=options.dtype,
+        device=options.device,
+        max_batch=options.requests,
+        max_len=LENGTH,
     )
-    int8 = options.dtype == "int8"
-    model = Transformer(checkpoint.args, checkpoint.weights, device=options.device, int8=int8)
-    length = LONGEST_PROMPT + LONGEST_ANSWER + 1
-    engine = Engine(model, tokenizer, max_batch=options.requests, max_len=length)
+    require_same_model(engine, peers, engine.tokenizer.encode(PROMPT))
     transformers = to_transformers(checkpoint).to(options.device)
     every = requests(options.requests, checkpoint.args.vocab_size)
     some = every[: max(1, len(every) // 4)]
     ways: dict[str, tuple[Callable[[], None], list[Asked]]] = {
         "engine, arriving one after another": (lambda: together(engine, every), every),
         "transformers, one padded batch": (lambda: theirs(transformers, every), every),
+        **{
+            f"llama.cpp {kind}, arriving one after another": (
+                partial(by_llama_cpp, peer, every),
+                every,
+            )
+            for kind, peer in peers.items()
+        },
         "engine, one after another": (lambda: one_by_one(engine, every), every),
         "transformers, one after another": (
             lambda: [theirs(transformers, [one]) for one in some] and None,
@@ -123,6 +138,8 @@ def measure(options: argparse.Namespace) -> None:
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     one_by_one(engine, every[:1])  # what is made at the first use is made before
+    for peer in peers.values():
+        by_llama_cpp(peer, every[:1])
     for _ in range(options.rounds):
         for name, (act, asked) in ways.items():
             rates[name].append(sum(one.tokens for one in asked) / seconds(act))
@@ -137,13 +154,19 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Many requests at once, beside transformers.")
+    parser = argparse.ArgumentParser(description="Many requests at once, beside others.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--requests", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
-    measure(parser.parse_args())
+    parser.add_argument("--without-llama-cpp", action="store_true")
+    options = parser.parse_args()
+    kinds = ["F16", SHIPPED] if options.dtype == "int8" else ["F16"]
+    if options.without_llama_cpp:
+        kinds = []
+    with llama_cpp(kinds, rows=options.requests, length=LENGTH) as peers:
+        measure(options, peers)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 not enough (`WEIGHBRIDGE_ENGINE=openai:<url>`).
 
 The worker gives it the same requests as the engine of its own, through the same four methods. It is
-asked with tokens, because what a person types must never become a control token; of one that takes
-text alone (llama-cpp-python's) nothing is asked that it could read otherwise.
+asked with tokens, because what a person types must never become a control token. One that refuses
+them and takes text (llama-cpp-python's) is asked with text from then on, and nothing is asked of it
+that it would read otherwise.
 """
 
-import json
 import logging
 import re
 import threading
@@ -29,23 +29,19 @@ from inference_sandbox.engine.request import (
     TokenScore,
 )
 from inference_sandbox.engine.stopping import StopMatcher
+from inference_sandbox.foreign_server import CONNECTIONS, Server, ServerError, silence
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-CONNECT_SECONDS, SILENT_SECONDS = 10, 600
-CONNECTIONS = 64  # kept open to the server
+LOST = "\ufffd"  # what a server says of a character that it lost
 # Ours → what servers call it. Told always: some have defaults of their own that are not neutral.
 EXTRAS = {
     "top_k": ("top_k",),
     "min_p": ("min_p",),
     "repetition_penalty": ("repetition_penalty", "repeat_penalty"),
 }
-
-
-class ServerError(Exception):
-    """What the server did wrong, for the person whose run it ends."""
 
 
 @dataclass
@@ -78,15 +74,9 @@ class ForeignRunner:
     def __init__(
         self, url: str, model: str, key: str, tokenizer: "Tokenizer", context_limit: int
     ) -> None:
-        self._url, self._model, self._tokenizer = url.rstrip("/"), model, tokenizer
-        self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if key:
-            self._headers["Authorization"] = f"Bearer {key}"
+        self._server, self._tokenizer = Server(url, model, key, tokenizer), tokenizer
         self._limit = context_limit - 1  # room for one token of an answer
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENT_SECONDS)
-        self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout, retries=False)
         self._works: dict[str, Work] = {}
-        self._takes_tokens = True  # until it says otherwise
 
     def submit(
         self,
@@ -118,7 +108,7 @@ class ForeignRunner:
         for work in list(self._works.values()):
             message = "The engine has been stopped."
             self._end(work, finish_reason=FinishReason.ERROR, error=message)
-        self._pool.clear()
+        self._server.leave()
 
     def _read(self, work: Work) -> Iterator[StepOutput]:
         finished = False
@@ -153,24 +143,36 @@ class ForeignRunner:
             self._follow(work, user)
         except ServerError as error:
             work.put(finish_reason=FinishReason.ERROR, error=str(error))
-        except Exception:
+        except Exception as error:
             if not work.ended.is_set():  # what is ended early, breaks off
                 log.exception("the model's server failed over %s", work.request_id)
-            silence = "The model's server does not answer, or broke off."
-            work.put(finish_reason=FinishReason.ERROR, error=silence)
+            work.put(finish_reason=FinishReason.ERROR, error=silence(error))
 
     def _follow(self, work: Work, user: str) -> None:
-        for data in self._stream(work, {**self._body(work), "stream": True, "user": user}):
+        body, began = {**self._body(work), "user": user}, False
+        for data in self._objects(work, {**body, "stream": True}, work.generated):
             for choice in data.get("choices", ()):
+                began = True
                 self._take(work, choice)
                 if work.ended.is_set():
                     return
-        raise ServerError("The model's server ended its answer without saying why.")
+        if not began:  # some find only in the stream that they refuse, and cannot say so there
+            next(self._objects(work, {**body, "max_tokens": 1}, work.generated), None)
+        raise ServerError("The model's server ended its answer before its end, without a cause.")
+
+    def _objects(
+        self, work: Work, body: dict[str, Any], generated: Sequence[int] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """The objects of an answer, which who cancels can break off."""
+        work.response = response = self._server.ask(body, work.prompt, generated)
+        if work.ended.is_set():
+            response.close()
+            return
+        yield from self._server.objects(response, is_stream=bool(body.get("stream")))
 
     def _body(self, work: Work) -> dict[str, Any]:
         params = work.params
         body: dict[str, Any] = {
-            "model": self._model,
             "max_tokens": work.left,
             "temperature": params.temperature,
             "top_p": params.top_p,
@@ -194,7 +196,7 @@ class ForeignRunner:
 
     def _take(self, work: Work, choice: dict[str, Any]) -> None:
         """One chunk: tokens, and text that may lag behind them."""
-        text = work.stopping.push(choice.get("text") or "")
+        text = work.stopping.push(choice.get("text") or self._lost(choice))
         made = self._made(choice)
         for score in made[:-1]:
             self._token(work, score, "")
@@ -211,6 +213,15 @@ class ForeignRunner:
     def _token(self, work: Work, score: TokenScore, text: str) -> None:
         asked = work.params.logprobs is not None and score.logprob is not None
         work.put(token=score.token, text=text, score=score if asked else None)
+
+    def _lost(self, choice: dict[str, Any]) -> str:
+        """What stands for a token that has neither name nor text.
+
+        llama-cpp-python's server, asked for probabilities, sends the characters that are several
+        tokens (an emoji) as so many empty ones. A hole in the answer must be seen.
+        """
+        names = (choice.get("logprobs") or {}).get("tokens") or []
+        return LOST if "" in names and self._server.takes_tokens is False else ""
 
     def _made(self, choice: dict[str, Any]) -> list[TokenScore]:
         """The tokens of a chunk: as the server names them, or as our tokenizer cuts its text."""
@@ -239,10 +250,10 @@ class ForeignRunner:
         """A token by what the server calls it; of a name that is no token of ours, its first."""
         if found := re.fullmatch(r"token_id:(\d+)", name):
             return int(found[1])
-        raw = _raw(name)
+        raw = _raw(name or LOST)
         if raw in self._token_of:
             return self._token_of[raw]
-        return next(iter(self._cut(name)), 0)
+        return next(iter(self._cut(name or LOST)), 0)
 
     @cached_property
     def _token_of(self) -> dict[bytes, int]:
@@ -260,61 +271,19 @@ class ForeignRunner:
         return encode(text, bos=False)
 
     def _scores_of_prompt(self, work: Work) -> tuple[TokenScore, ...]:
-        asked = {"model": self._model, "max_tokens": 1, "temperature": 0, "echo": True}
+        asked = {"max_tokens": 1, "temperature": 0, "echo": True}
         body = {**asked, "logprobs": work.params.prompt_logprobs}
-        data = next(iter(self._stream(work, body)), {})
+        data = next(self._objects(work, body), {})
         (choice,) = data.get("choices") or [{}]
-        scores = self._scores(choice.get("logprobs") or {})[: len(work.prompt)]
-        if len(scores) < len(work.prompt):
+        scores = self._scores(choice.get("logprobs") or {})
+        # One more than the prompt has: the token that was made. llama-cpp-python's server tells one
+        # less, and with each token the probability that it had one place further on.
+        if len(scores) != len(work.prompt) + 1:
             raise ServerError("The model's server does not tell the probabilities of a prompt.")
         return tuple(
             TokenScore(token, score.logprob, None, score.top if score.logprob is not None else ())
-            for token, score in zip(work.prompt, scores, strict=True)
+            for token, score in zip(work.prompt, scores[:-1], strict=True)
         )
-
-    # ---- The server ------------------------------------------------------------------------------
-
-    def _stream(self, work: Work, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The objects of an answer. A server that takes no tokens is asked again with text."""
-        ids = [*work.prompt, *work.generated] if body.get("stream") else work.prompt
-        prompt: Any = ids if self._takes_tokens else self._text(ids)
-        response = self._post({**body, "prompt": prompt})
-        if response.status in (400, 422) and self._takes_tokens and _is_about_prompt(response):
-            self._takes_tokens = False
-            response = self._post({**body, "prompt": self._text(ids)})
-        work.response = response
-        if work.ended.is_set():
-            response.close()
-            return
-        try:
-            if response.status != 200:
-                raise ServerError(_refusal(response.status, response.data))
-            yield from _objects(response, is_stream=bool(body.get("stream")))
-        finally:
-            response.close()
-
-    def _post(self, body: dict[str, Any]) -> urllib3.BaseHTTPResponse:
-        return self._pool.request(
-            "POST",
-            f"{self._url}/completions",
-            body=json.dumps(body).encode(),
-            headers=self._headers,
-            preload_content=False,
-        )
-
-    def _text(self, ids: Sequence[int]) -> str:
-        """The tokens as text from which a server makes the same ones. Raises ServerError if none is."""
-        tokenizer, controls = self._tokenizer, set(self._tokenizer.control_tokens.values())
-        if tokenizer.add_bos and ids[:1] == [tokenizer.bos_id]:
-            ids = ids[1:]  # such a server begins by itself
-        text = b"".join(map(tokenizer.token_bytes, ids)).decode("utf-8", "replace")
-        named = sum(text.count(name) for name in tokenizer.control_tokens if name)
-        if named != sum(token in controls for token in ids):
-            raise ServerError(
-                "The model's server takes text alone, and would read a word of this prompt as one "
-                "of the model's control tokens."
-            )
-        return text
 
 
 def _raw(name: str) -> bytes:
@@ -322,33 +291,6 @@ def _raw(name: str) -> bytes:
     if re.fullmatch(r"bytes:(\\x[0-9a-f]{2})+", name):
         return bytes.fromhex(name.removeprefix("bytes:").replace("\\x", ""))
     return name.encode()
-
-
-def _is_about_prompt(response: urllib3.BaseHTTPResponse) -> bool:
-    return b"prompt" in response.data
-
-
-def _objects(response: urllib3.BaseHTTPResponse, *, is_stream: bool) -> Iterator[dict[str, Any]]:
-    if not is_stream:
-        yield json.loads(response.data)
-        return
-    for line in response:
-        data = line.strip().removeprefix(b"data:").strip()
-        if not line.startswith(b"data:") or data == b"[DONE]":
-            continue
-        found = json.loads(data)
-        if "error" in found:
-            raise ServerError(_refusal(response.status, data))
-        yield found
-
-
-def _refusal(status: int, data: bytes) -> str:
-    try:
-        error = json.loads(data)["error"]
-        message = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        message = data.decode("utf-8", "replace")
-    return f"The model's server refused ({status}): {str(message)[:500]}"
 
 
 def runner_of(revision: Revision) -> tuple[ForeignRunner, "Tokenizer", str]:

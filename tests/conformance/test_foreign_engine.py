@@ -1,7 +1,7 @@
 """`WEIGHBRIDGE_ENGINE=openai:<url>`: the worker hands its runs to another server.
 
 Here that server is a second release of this site, so that every answer can be compared with what
-its own engine says. tests/conformance/test_llama_server.py does the same with a foreign server.
+its own engine says. tests/inference_sandbox/test_llama_server.py does the same with a foreign server.
 """
 
 import threading
