@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.deploy import nginx
+from tests.serving import serving
 
 pytestmark = pytest.mark.skipif(
     nginx.EXECUTABLE is None, reason="needs nginx: apt-get install nginx"
@@ -60,9 +60,8 @@ class Upstream(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving(server):
+        yield f"127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")
