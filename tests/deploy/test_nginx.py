@@ -12,6 +12,7 @@ import pytest
 
 from tests.deploy import nginx
 from tests.serving import serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
     nginx.EXECUTABLE is None, reason="needs nginx: apt-get install nginx"
@@ -205,7 +206,9 @@ def test_the_log_holds_no_link_that_opens_and_no_query(proxy: httpx.Client, fold
     proxy.get("/download/opensesame/params.json")
     proxy.get("/account/confirm-email/opensesame/")
     proxy.get("/weighbridge-weights/x?X-Amz-Signature=opensesame")
-    log = (folder / "logs" / "access.log").read_text()
+    file = folder / "logs" / "access.log"
+    until(lambda: "/weighbridge-weights/" in file.read_text(), 10)  # written after the answer
+    log = file.read_text()
     assert "/download/.../params.json" in log
     assert "/account/confirm-email/..." in log
     assert "/weighbridge-weights/x?..." in log
