@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -101,9 +102,9 @@ def drop_database(address: str, name: str) -> None:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def start(home: Path) -> Site:
+def start(home: Path, port: int | None = None) -> Site:
     """Start the demo on `home` and wait for its `ready` line."""
-    port = free_port()
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
@@ -121,8 +122,13 @@ def start(home: Path) -> Site:
     return Site(ready[1], home, process)
 
 
+def start_again(site: Site) -> None:
+    """After it was stopped, at the same address: for all who use it."""
+    site.process = start(site.home, urlsplit(site.url).port).process
+
+
 def stop(site: Site, number: int = signal.SIGINT) -> int:
-    """Ctrl-C; returns the exit status."""
+    """Ctrl-C, unless another signal is given; returns the exit status."""
     site.process.send_signal(number)
     return site.process.wait(30)
 
@@ -140,5 +146,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One running site for all tests that walk through it."""
     running = start(tmp_path_factory.mktemp("site"))
     yield running
-    stop(running)
-    assert not wait_gone(running)
+    stop(running, signal.SIGTERM)
+    assert wait_gone(running) == []

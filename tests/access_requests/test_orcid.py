@@ -14,6 +14,7 @@ from access_requests import orcid_api, services, tasks
 from access_requests.models import Application, OrcidRecord
 from portal.catalog.models import Release
 from tests.access_requests.evidence_files import applied, by, found, load_institutions
+from tests.serving import serving
 
 IID = "0000-0002-1825-0097"
 
@@ -87,14 +88,10 @@ class Registry:
 @pytest.fixture
 def registry(settings: Any) -> Iterator[Registry]:
     made = Registry()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
     settings.ORCID_API = made.url
-    yield made
-    made.let_go.set()
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join()
+    with serving(made.server):
+        yield made
+        made.let_go.set()
 
 
 def prepared(release: Release, **fields: Any) -> Application:

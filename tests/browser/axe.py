@@ -12,7 +12,8 @@ STILL = """() => { const still = new CSSStyleSheet();
 LIGHT = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 # What else a page says is the same in the dark. The admin takes its class when it is loaded.
 DARK = """() => { document.documentElement.classList.add('dark');
-    return axe.run(document, {runOnly: ['color-contrast', 'link-in-text-block'], preload: false}); }"""
+    return axe.run(document, {runOnly: ['color-contrast', 'link-in-text-block'],
+        resultTypes: ['violations'], preload: false}); }"""
 
 
 def violations(page: Page, name: str) -> list[str]:

@@ -8,20 +8,32 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.axe import violations
+from tests.browser.conftest import sign_in
+from tests.live import Site
 
 OpenAs = Callable[..., Page]
 WHO = "researcher@demo.test"
 SLOW = 120_000  # ms: a model on a busy machine
 
 
+@pytest.fixture(scope="module")
+def session(browser: Browser, site: Site) -> Any:
+    """The cookies of one who signed in once: a password is slow to check, and no test here signs out."""
+    context = browser.new_context(base_url=site.url)
+    sign_in(context.new_page(), WHO)
+    yield context.storage_state()
+    context.close()
+
+
 @pytest.fixture
-def page(open_as: OpenAs) -> Page:
-    page = open_as(WHO, color_scheme="light")
+def page(open_as: OpenAs, session: Any) -> Page:
+    page = open_as(storage_state=session, color_scheme="light")
     page.goto("/sandbox/?release=smollm2-135m")
     return page
 
@@ -94,8 +106,10 @@ def test_a_conversation_goes_on_and_an_answer_is_made_anew(page: Page) -> None:
     assert first
 
 
-def test_without_javascript_the_answer_is_on_the_page_when_it_is_whole(open_as: OpenAs) -> None:
-    page = open_as(WHO, java_script_enabled=False)
+def test_without_javascript_the_answer_is_on_the_page_when_it_is_whole(
+    open_as: OpenAs, session: Any
+) -> None:
+    page = open_as(storage_state=session, java_script_enabled=False)
     page.goto("/sandbox/?release=smollm2-135m")
     expect(page.get_by_role("group", name="Presets")).to_be_hidden()
     page.get_by_label("Prompt").fill("Once")
@@ -174,8 +188,9 @@ def test_tokens_are_read_and_taken_without_a_mouse(page: Page) -> None:
     )
 
 
-def test_a_tap_shows_the_card_at_the_foot_of_a_phone(open_as: OpenAs) -> None:
-    page = open_as(WHO, viewport={"width": 390, "height": 844}, has_touch=True)
+def test_a_tap_shows_the_card_at_the_foot_of_a_phone(open_as: OpenAs, session: Any) -> None:
+    phone = {"width": 390, "height": 844}
+    page = open_as(storage_state=session, viewport=phone, has_touch=True)
     page.goto("/sandbox/?release=smollm2-135m")
     ask(page, "Once upon a time", tokens=6)
     page.get_by_role("button", name="Run").tap()

@@ -5,7 +5,6 @@ What a test changes, it undoes.
 """
 
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from django.test import TransactionTestCase
 from openai import OpenAI
 
@@ -22,13 +20,10 @@ from access_requests.models import Grant
 from inference_sandbox.models import Run
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
-from portal.handler import SiteHandler
-from portal.sendfile import Protocol
 from tests.inference_sandbox.conftest import celery_worker, give, tiny_release
 from tests.inference_sandbox.engine.releases import write_tiny
-from tests.live import free_port
 from tests.people import person
-from tests.waiting import until
+from tests.serving import serving_site
 
 EOS = 258  # of the tiny model's tokenizer, which else has one token for each byte
 
@@ -81,7 +76,7 @@ def served(
     worker_of: str, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     weights = write_tiny(tmp_path_factory.mktemp("openai") / "tiny")
-    with django_db_blocker.unblock(), emptied_afterwards(), site() as url:
+    with django_db_blocker.unblock(), emptied_afterwards(), serving_site() as url:
         made = _made(url, weights, worker_of)
         made.client(timeout=240).completions.create(model=made.model, prompt="a", max_tokens=1)
         yield made
@@ -109,21 +104,6 @@ def emptied_afterwards() -> Iterator[None]:
         yield
     finally:
         case._post_teardown()
-
-
-@contextmanager
-def site() -> Iterator[str]:
-    port = free_port()
-    config = uvicorn.Config(
-        SiteHandler(), port=port, http=Protocol, lifespan="off", log_level="warning"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until(lambda: server.started, 10)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
 
 
 def _made(url: str, weights: Path, slug: str) -> Served:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -216,9 +217,13 @@ def test_a_client_that_hangs_up_frees_its_place(served: Served) -> None:
 
 def test_a_client_that_waits_for_the_whole_and_gives_up_frees_its_place_too(served: Served) -> None:
     before = len(served.runs())
-    with pytest.raises(openai.APITimeoutError):
-        ask(served, served.client().with_options(timeout=0.4), n=8, **LONG)
-    until(lambda: len(served.runs()) > before, 60)
+    for patience in (0.4, 2.0, 8.0):  # a busy machine has not even begun after the first
+        with pytest.raises(openai.APITimeoutError):
+            ask(served, served.client().with_options(timeout=patience), n=8, **LONG)
+        with suppress(AssertionError):
+            until(lambda: len(served.runs()) > before, 5)
+            break
+    assert len(served.runs()) > before
     until(lambda: all(run.status == "cancelled" for run in served.runs()[:8]), 60)
 
 

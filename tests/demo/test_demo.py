@@ -13,13 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.live import ROOT, Site, environment, free_port, start, stop, wait_gone
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One state for the tests that start a site of their own: making it takes most of the time."""
-    return tmp_path_factory.mktemp("demo")
+from tests.live import ROOT, Site, environment, free_port, start_again, stop, wait_gone
 
 
 def home_page(site: Site) -> str:
@@ -27,51 +21,47 @@ def home_page(site: Site) -> str:
         return answer.read().decode()
 
 
-def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(home: Path) -> None:
-    first = start(home)
-    assert "SmolLM2 135M" in home_page(first)
-    token = first.token("newcomer@demo.test", "read")
-    files = sorted(path for path in (home / "store").rglob("*") if path.is_file())
-    assert stop(first, signal.SIGINT) == 0
-    assert wait_gone(first) == []
+def test_ctrl_c_leaves_no_process_and_a_second_start_finds_everything(site: Site) -> None:
+    """The site of all tests is the first start: it began in an empty folder. At their end it is stopped by SIGTERM."""
+    assert "SmolLM2 135M" in home_page(site)
+    token = site.token("newcomer@demo.test", "read")
+    files = sorted(path for path in (site.home / "store").rglob("*") if path.is_file())
+    assert stop(site, signal.SIGINT) == 0
+    assert wait_gone(site) == []
 
-    second = start(home)
-    try:
-        request = urllib.request.Request(
-            f"{second.url}/api/v1/applications/", headers={"Authorization": f"Bearer {token}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.status == 200, "the token of the first start still opens"
-        assert files == sorted(path for path in (home / "store").rglob("*") if path.is_file())
-        another = subprocess.run(
-            [sys.executable, "-m", "demo"],
-            cwd=ROOT,
-            env=environment(home, WEIGHBRIDGE_PORT=str(free_port())),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert another.returncode == 1
-        assert "already runs" in another.stderr
-    finally:
-        stop(second, signal.SIGTERM)
-    assert wait_gone(second) == []
+    start_again(site)
+    request = urllib.request.Request(
+        f"{site.url}/api/v1/applications/", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200, "the token of the first start still opens"
+    assert files == sorted(path for path in (site.home / "store").rglob("*") if path.is_file())
+    another = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment(site.home, WEIGHBRIDGE_PORT=str(free_port())),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert another.returncode == 1
+    assert "already runs" in another.stderr
 
 
-def test_a_supervisor_that_is_killed_takes_its_processes_along(home: Path) -> None:
+def test_a_supervisor_that_is_killed_takes_its_processes_along(site: Site) -> None:
     """SIGKILL cannot be caught: the kernel tells the children.
 
     `script/manage` on the same home means that demo while it runs: its address in mails, its Redis, and that no
     second factor is asked. Of one that is over it takes nothing, though it had no time to tidy up.
     """
     code = "from django.conf import settings as s; print(s.DEMO, s.REQUIRE_MFA, s.BASE_URL)"
-    site = start(home)
     told = site.manage("shell", "--no-imports", "-c", code)
     stop(site, signal.SIGKILL)
     assert told.split() == ["True", "False", site.url]
     assert wait_gone(site) == []
     told = site.manage("shell", "--no-imports", "-c", code)
     assert told.split() == ["False", "True", "http://127.0.0.1:8000"]
+    start_again(site)
 
 
 def test_a_process_that_dies_is_started_again(site: Site) -> None:

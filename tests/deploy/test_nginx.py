@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,8 @@ import httpx
 import pytest
 
 from tests.deploy import nginx
+from tests.serving import serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
     nginx.EXECUTABLE is None, reason="needs nginx: apt-get install nginx"
@@ -60,9 +61,8 @@ class Upstream(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving(server):
+        yield f"127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,9 @@ def test_the_log_holds_no_link_that_opens_and_no_query(proxy: httpx.Client, fold
     proxy.get("/download/opensesame/params.json")
     proxy.get("/account/confirm-email/opensesame/")
     proxy.get("/weighbridge-weights/x?X-Amz-Signature=opensesame")
-    log = (folder / "logs" / "access.log").read_text()
+    file = folder / "logs" / "access.log"
+    until(lambda: "/weighbridge-weights/" in file.read_text(), 10)  # written after the answer
+    log = file.read_text()
     assert "/download/.../params.json" in log
     assert "/account/confirm-email/..." in log
     assert "/weighbridge-weights/x?..." in log

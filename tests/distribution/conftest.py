@@ -2,14 +2,11 @@
 
 import os
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from pytest_django import Settings
 
 from access_requests.models import Grant
@@ -17,13 +14,11 @@ from distribution.models import Artifact, Revision
 from distribution.services import issue_link, publish
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from portal.handler import SiteHandler
-from portal.sendfile import Protocol
 from tests.distribution.cutting import Line, line_to
 from tests.distribution.s3_server import BUCKET, S3, Weed
 from tests.distribution.scripting import Script, script_of
 from tests.distribution.weights import granted, original
-from tests.live import free_port
+from tests.serving import serving_site
 
 
 @pytest.fixture(autouse=True)
@@ -68,20 +63,9 @@ def live(settings: Settings, transactional_db: None) -> Iterator[str]:
     """The site behind a real uvicorn, on the test's database; returns its address, which links
     bear too.
     """
-    port = free_port()
-    settings.BASE_URL = f"http://127.0.0.1:{port}"
-    server = uvicorn.Server(
-        uvicorn.Config(SiteHandler(), port=port, http=Protocol, lifespan="off", log_level="warning")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline, "uvicorn did not start"
-        time.sleep(0.01)
-    yield settings.BASE_URL
-    server.should_exit = True
-    thread.join(10)
+    with serving_site() as url:
+        settings.BASE_URL = url
+        yield url
 
 
 @pytest.fixture

@@ -2,19 +2,22 @@
 
 import mimetypes
 import re
+from collections.abc import Iterator
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
 from tests.browser.axe import violations
 from tests.browser.conftest import CHROMIUM
 from tests.every_page.conftest import Found
-from tests.every_page.crawl import HOST, Page
+from tests.every_page.crawl import Page
+from tests.serving import serving
 from tests.walker.addresses import routes
 
 pytestmark = pytest.mark.timeout(900)  # the crawl counts for its first test
@@ -39,10 +42,61 @@ NOT_LOOKED_AT = {
 }
 
 
+class Shown(ThreadingHTTPServer):
+    """Answers with a page's own HTML at its own address, and with its files, which the browser keeps from page to
+    page, as it does not where Playwright answers; what else the page asks of the site is not answered.
+    """
+
+    daemon_threads = True
+    page: Page
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Shown
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if self.headers.get("Sec-Fetch-Mode") == "navigate":
+            self._say(self.server.page.body.encode(), "text/html; charset=utf-8", "no-store")
+        elif (file := _file(path)) is not None:
+            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+            self._say(file, kind, "max-age=3600")
+        else:
+            self.send_response(204)
+            self.end_headers()
+
+    def _say(self, body: bytes, kind: str, keep: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", keep)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture
-def tab(found: Found, browser: Browser) -> Any:
+def shown() -> Iterator[Shown]:
+    server = Shown()
+    with serving(server):
+        yield server
+
+
+@pytest.fixture
+def tab(found: Found, browser: Browser, shown: Shown) -> Iterator[Tab]:
     """A tab in which the pages that were found are open as they were given, with their style and scripts."""
-    context = browser.new_context(base_url=HOST)
+    context = browser.new_context(base_url=f"http://127.0.0.1:{shown.server_port}")
     yield context.new_page()
     context.close()
 
@@ -59,10 +113,10 @@ def looked_at(found: Found) -> list[Page]:
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
-def test_axe_finds_no_serious_violation_on_any_page(found: Found, tab: Tab) -> None:
+def test_axe_finds_no_serious_violation_on_any_page(found: Found, tab: Tab, shown: Shown) -> None:
     wrong = []
     for page in looked_at(found):
-        show(tab, page)
+        show(tab, shown, page)
         wrong += violations(tab, f"{page.who} {page.address}")
     assert not wrong, "\n".join(wrong)
 
@@ -75,20 +129,8 @@ def test_no_page_is_left_out(found: Found) -> None:
     assert not missing, sorted(missing)
 
 
-def show(tab: Tab, page: Page) -> None:
-    """Its own HTML at its own address; what it asks of the site beyond its files is not answered."""
-
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix(HOST)
-        if route.request.is_navigation_request():
-            route.fulfill(body=page.body, content_type="text/html; charset=utf-8")
-        elif (file := _file(path.partition("?")[0])) is not None:
-            route.fulfill(body=file, content_type=mimetypes.guess_type(path)[0])
-        else:
-            route.fulfill(status=204)
-
-    tab.unroute_all()
-    tab.route("**/*", answer)
+def show(tab: Tab, shown: Shown, page: Page) -> None:
+    shown.page = page
     tab.goto(page.address)
 
 

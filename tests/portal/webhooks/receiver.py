@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.serving import serving
+
 Answer = Callable[[BaseHTTPRequestHandler, int], None]  # the request, and how many came before it
 
 
@@ -72,8 +74,5 @@ class Receiver:
 @contextmanager
 def running() -> Iterator[Receiver]:
     receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, daemon=True)
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
+    with serving(receiver.server):
+        yield receiver

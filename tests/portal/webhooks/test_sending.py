@@ -21,6 +21,7 @@ from portal.webhooks import sending, services, signing
 from portal.webhooks.models import Subscription
 from tests.portal.webhooks.conftest import Clock
 from tests.portal.webhooks.receiver import Receiver, status
+from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -307,10 +308,8 @@ def tls(receiver: Receiver, tmp_path: Path) -> Any:
     server = HTTPServer(("127.0.0.1", 0), receiver.server.RequestHandlerClass)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port, cert
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield server.server_port, cert
 
 
 def test_the_certificate_is_checked(
