@@ -105,6 +105,9 @@ class Site:
         self._spawn(
             "engine",
             [*worker, "-Q", f"model.{RELEASE}", "-c", "64", "-n", "engine@%h"],
+            # The site needs a core too: threads of the engine that wait for one another are slower
+            # than fewer of them (benchmarks/RESULTS.md, two hundred readers).
+            OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 2) - 1)),
         )
         self._spawn(
             "beat",

@@ -101,7 +101,7 @@ class Following:
                         return
         finally:
             if self._open:
-                await sync_to_async(self._cancel)()
+                await sync_to_async(self.leave)()
 
     @property
     def _open(self) -> list[UUID]:
@@ -119,7 +119,8 @@ class Following:
                 pieces += [self._take(run.pk, entry) for entry in _rest(run, self.choices[run.pk])]
         return [piece for piece in pieces if piece]
 
-    def _cancel(self) -> None:
+    def leave(self) -> None:
+        """Nobody waits any more: cancel what is not over."""
         for run_id in self._open:
             try:
                 services.cancel(run_id, actor=self._begun.account)

@@ -1,5 +1,6 @@
 """`/v1/`: models, completions and chats for OpenAI's clients. Asynchronous: waiting holds no thread."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ async def nothing(request: HttpRequest, account: Account, rest: str) -> HttpResp
 async def _answered(account: Account, wanted: Wanted) -> HttpResponseBase:
     try:
         await stream.check()
-        begun = await sync_to_async(begin)(account, wanted)
+        begun = await _begin(account, wanted)
     except Refusal as refusal:
         raise of_refusal(refusal, wanted.model, wanted.names) from refusal
     if not wanted.is_stream:
@@ -67,6 +68,17 @@ async def _answered(account: Account, wanted: Wanted) -> HttpResponseBase:
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+async def _begin(account: Account, wanted: Wanted) -> Begun:
+    """A client that goes away while its runs are made leaves none of them behind."""
+    making = asyncio.ensure_future(sync_to_async(begin)(account, wanted))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        begun = await making
+        await sync_to_async(Following(begun).leave)()
+        raise
 
 
 async def _whole(begun: Begun) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 from tests.inference_sandbox.conftest import Prompt
-from tests.inference_sandbox.engine.releases import TINY, random_weights
+from tests.inference_sandbox.engine.releases import tiny_weights
 from tests.waiting import until
 
 # The watching thread looks at committed rows.
@@ -294,7 +294,7 @@ def test_the_engine_of_a_new_revision_takes_the_place_of_the_old(
 ) -> None:
     waiting = prompt()
     newer = shutil.copytree(weights, tmp_path / "newer")
-    torch.save(random_weights(TINY, seed=1), newer / "consolidated.00.pth")
+    torch.save(tiny_weights(seed=1), newer / "consolidated.00.pth")
     publishing.publish(newer, repo_id=tiny.repo_id, actor=None)
     tiny.refresh_from_db()
     latest = prompt()
