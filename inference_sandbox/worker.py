@@ -5,6 +5,7 @@ must never import torch.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ def load(revision: Revision) -> LoadedEngine:
         from inference_sandbox import foreign
 
         return LoadedEngine(*foreign.runner_of(revision))
+    # Where compiled kernels are kept; beside the source, as they would be, an image has no room.
+    for name in ("NUMBA_CACHE_DIR", "TRITON_CACHE_DIR"):
+        os.environ.setdefault(name, str(settings.SANDBOX_CACHE / "kernels"))
     from inference_sandbox.engine.engine import Engine
     from inference_sandbox.engine.runner import EngineRunner
 

@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from tests.embedded import start_redis
 
@@ -26,6 +27,10 @@ for name in ("WEIGHBRIDGE_STORE", "WEIGHBRIDGE_DEMO", "EMAIL_URL"):
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 if _worker:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each of their sites has a cache of its own, and would compile the engine's kernels for itself.
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels")
+)
 _given = os.environ.get("REDIS_URL", "")
 if not _given or (
     _worker and _given.startswith("unix:")

@@ -111,7 +111,7 @@ class Recorded:
         self._inputs = torch.zeros(3, size, dtype=torch.long, device=model.device)
         self._inputs[2].fill_(NOBODY)
         self._step = Step(model, cache, self._inputs)
-        self._next: list[tuple[int, int, int]] = []
+        self._next: list[tuple[int, int]] = []  # rows and positions of the step that has begun
         self._graph: Any = None
         self._hidden, self._logits = self._run()  # compiles
         if model.device.type != "cuda":
@@ -151,12 +151,12 @@ class Recorded:
 
     def may_go_on(self, pieces: list[Piece], length: int) -> bool:
         """Whether the cache has room for one more token of each; notes which step that will be."""
-        self._next = [(piece.row, piece.start + 1, 0) for piece in pieces]
+        self._next = [(piece.row, piece.start + 1) for piece in pieces]
         return self._graph is not None and all(piece.start + 1 < length for piece in pieces)
 
     def has_begun(self, pieces: list[Piece]) -> bool:
         told = self._told.tolist()  # of a step whose result has been read: it is there
-        places = [(piece.row, piece.start, 0) for piece in pieces]
+        places = [(piece.row, piece.start) for piece in pieces]
         return places == self._next and [p.tokens[0] for p in pieces] == told[: len(pieces)]
 
 
