@@ -174,16 +174,11 @@ def first_token(engine: Engine, device: Device, seed: int) -> float:
 
 
 def transformers_of(args: ModelArgs, device: str) -> Callable[[int, int], None]:
-    from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
+    from transformers import LlamaForCausalLM, StaticCache
 
-    config = LlamaConfig(
-        vocab_size=args.vocab_size,
-        hidden_size=args.dim,
-        intermediate_size=args.hidden_dim,
-        num_hidden_layers=args.n_layers,
-        num_attention_heads=args.n_heads,
-        max_position_embeddings=args.max_seq_len,
-    )
+    from benchmarks.in_transformers import config_of
+
+    config = config_of(args)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
         model = LlamaForCausalLM(config).eval()

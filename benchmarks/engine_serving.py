@@ -31,7 +31,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from benchmarks.beside_llama_cpp import SHIPPED, LlamaCpp, llama_cpp
-from benchmarks.engine_vs_transformers import PROMPT, require_same_model, to_transformers
+from benchmarks.engine_vs_transformers import PROMPT, require_same_model
+from benchmarks.in_transformers import to_transformers
 from inference_sandbox.engine.checkpoint import load_checkpoint
 from inference_sandbox.engine.engine import DTYPES, Engine, SamplingParams
 

@@ -21,47 +21,17 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from benchmarks.beside_llama_cpp import OF_DTYPE, LlamaCpp, llama_cpp
-from inference_sandbox.engine.checkpoint import Checkpoint, hugging_face_name, load_checkpoint
+from benchmarks.in_transformers import to_transformers
+from inference_sandbox.engine.checkpoint import load_checkpoint
 from inference_sandbox.engine.engine import DTYPES, Engine, SamplingParams
 
 BATCHES = (1, 8, 32)
 # Greedy tokens that are compared to show the same weights, and of which so many must be equal.
 COMPARED, ALIKE = 24, 8
 PROMPT = "The history of the lighthouse begins with fires on hilltops, and"
-
-
-def to_transformers(checkpoint: Checkpoint) -> LlamaForCausalLM:
-    """The same weights as a LlamaForCausalLM: Q and K go to Hugging Face's rotary order."""
-    args = checkpoint.args
-    config = LlamaConfig(
-        vocab_size=args.vocab_size,
-        hidden_size=args.dim,
-        intermediate_size=args.hidden_dim,
-        num_hidden_layers=args.n_layers,
-        num_attention_heads=args.n_heads,
-        num_key_value_heads=args.n_kv_heads,
-        max_position_embeddings=args.max_seq_len,
-        rms_norm_eps=args.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": args.rope_theta},
-        tie_word_embeddings=args.tied,
-    )
-    dtype = checkpoint.weights["norm.weight"].dtype
-    model = LlamaForCausalLM(config).to(dtype)
-    state = {}
-    for name, tensor in checkpoint.weights.items():
-        heads = {"wq": args.n_heads, "wk": args.n_kv_heads}.get(name.split(".")[-2])
-        if heads:
-            pairs = tensor.view(heads, args.head_dim // 2, 2, args.dim)
-            tensor = pairs.transpose(1, 2).reshape(tensor.shape)
-        state[hugging_face_name(name)] = tensor
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if unexpected or set(missing) - {"lm_head.weight"}:
-        raise RuntimeError(f"the weights do not fit: {missing=} {unexpected=}")
-    model.tie_weights()
-    return model.eval()
 
 
 def run_ours(engine: Engine, prompt: list[int], rows: int, tokens: int) -> None:

@@ -102,12 +102,8 @@ def product_of_many(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    EARLY: tl.constexpr,
 ):
     """out[M, N] = x[M, K] · weight[N, K]ᵀ, for M up to BLOCK_M rows; the options as above."""
-    if EARLY:
-        gdc_launch_dependents()
-        gdc_wait()
     m = tl.arange(0, BLOCK_M)
     n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     inside = n < N

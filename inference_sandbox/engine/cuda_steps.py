@@ -232,7 +232,7 @@ class Step:
         outputs, inputs = weight.shape[0] // (2 if gated else 1), weight.shape[1]
         if out is None:
             out = torch.empty(self._size, outputs, dtype=self._model.dtype, device=x.device)
-        options: dict[str, Any] = {"K": inputs, "GATED": gated, "ADD": add, **self._launch}
+        options: dict[str, Any] = {"K": inputs, "GATED": gated, "ADD": add}
         options["SCALED"] = scale is not None
         scale = weight if scale is None else scale  # a place that nobody reads
         if self._size == 1:
@@ -241,6 +241,7 @@ class Step:
             kernels.product_of_one[(triton.cdiv(outputs, tiles.outputs),)](
                 *(x, weight, scale, gain, out, eps, outputs),
                 **options,
+                **self._launch,
                 NORM=norm is not None,
                 BLOCK_N=tiles.outputs,
                 BLOCK_K=tiles.inputs,

@@ -153,7 +153,7 @@ def compile_all() -> dict[str, int]:
     code["product_of_one"] = compiled(
         cuda_kernels.product_of_one, "x:f weight:i scale:b gain:f out:b", "eps N", flags | tiles
     )
-    flags = {"K": 11008, "GATED": False, "ADD": True, "SCALED": False, "EARLY": False}
+    flags = {"K": 11008, "GATED": False, "ADD": True, "SCALED": False}
     tiles = {"BLOCK_M": 64, "BLOCK_N": MANY.outputs, "BLOCK_K": MANY.inputs}
     code["product_of_many"] = compiled(
         cuda_kernels.product_of_many,
