@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -15,7 +15,6 @@ from inference_sandbox.openai.begun import Begun
 from inference_sandbox.openai.errors import ApiError, of_end
 from inference_sandbox.stream import Entry, Kind
 from portal.database import alet_go
-from portal.refusals import Refusal
 
 log = logging.getLogger(__name__)
 Record = list[Any]  # of one token, as in RunTokens
@@ -73,11 +72,18 @@ class Choice:
 
 
 class Following:
-    """Reads the runs' streams to their ends. Left early, it cancels what is not over."""
+    """Reads the runs' streams to their ends. A block that is left early cancels what is not over."""
 
     def __init__(self, begun: Begun) -> None:
         self._begun = begun
         self.choices = {run.pk: Choice(index) for index, run in enumerate(begun.runs)}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        if self._open:
+            await sync_to_async(self.leave)()
 
     @property
     def completion_tokens(self) -> int:
@@ -87,21 +93,17 @@ class Following:
         """None whenever nothing came for a while."""
         places = dict.fromkeys(self.choices, stream.BEGINNING)
         await alet_go()
-        try:
-            async with aclosing(stream.read_many(places, wait=True, sign=True)) as entries:
-                async for found in entries:
-                    if found is None:
-                        yield None
-                        for rest in await self._from_rows():
-                            yield rest
-                        await alet_go()
-                    elif piece := self._take(*found):
-                        yield piece
-                    if not self._open:
-                        return
-        finally:
-            if self._open:
-                await sync_to_async(self.leave)()
+        async with aclosing(stream.read_many(places, wait=True, sign=True)) as entries:
+            async for found in entries:
+                if found is None:
+                    yield None
+                    for rest in await self._from_rows():
+                        yield rest
+                    await alet_go()
+                elif piece := self._take(*found):
+                    yield piece
+                if not self._open:
+                    return
 
     @property
     def _open(self) -> list[UUID]:
@@ -124,8 +126,8 @@ class Following:
         for run_id in self._open:
             try:
                 services.cancel(run_id, actor=self._begun.account)
-            except Refusal as refusal:  # Redis is away: the run ends by itself
-                log.warning("run %s was left and not cancelled: %s", run_id, refusal)
+            except Exception as error:  # Redis or the database is away: the run ends by itself
+                log.warning("run %s was left and not cancelled: %s", run_id, error)
 
 
 def _rest(run: Run, told: Choice) -> Iterator[Entry]:

@@ -82,16 +82,15 @@ async def _begin(account: Account, wanted: Wanted) -> Begun:
 
 
 async def _whole(begun: Begun) -> dict[str, Any]:
-    following = Following(begun)
-    async with aclosing(following.pieces()) as pieces:
+    async with Following(begun) as following, aclosing(following.pieces()) as pieces:
         found = [piece async for piece in pieces if piece]
     return shape_of(begun).answer(found, following.completion_tokens)
 
 
 async def _frames(begun: Begun) -> AsyncIterator[bytes]:
     """Once the first byte is out, an error can only be told as an event."""
-    following, shape = Following(begun), shape_of(begun)
-    async with aclosing(following.pieces()) as pieces:
+    shape = shape_of(begun)
+    async with Following(begun) as following, aclosing(following.pieces()) as pieces:
         try:
             for index in range(len(begun.runs)):
                 for choice in shape.first(index):
