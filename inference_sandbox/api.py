@@ -22,7 +22,7 @@ from inference_sandbox.forms import defaults
 from inference_sandbox.models import Run
 from inference_sandbox.quotas import Use
 from inference_sandbox.records import ASKED, OUTCOME
-from inference_sandbox.sse import sse_frame, sse_response
+from inference_sandbox.sse import Reader, sse_frame, sse_response
 from inference_sandbox.stream import Entry, Kind
 from portal import problems
 from portal.accounts.authentication import token_of
@@ -189,7 +189,8 @@ class RunCancel(APIView):
 
 @require_GET
 async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
-    """The run as JSON events: `start`, `token` {id, text}, `stats`, `end`.
+    """The run as JSON events: `start`, `token` {id, text}, `stats`, `end`; `error`, a problem, ends what may be read no
+    longer.
 
     Last-Event-ID resumes behind that event. A plain view: DRF has no asynchronous one, and a
     stream must not hold a thread.
@@ -210,7 +211,10 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             data = {name: getattr(over, name) for name in (*END_FIELDS, "tokens_per_second")}
         return sse_frame(entry.kind.value, json.dumps(data, ensure_ascii=False), entry.id)
 
-    return await sse_response(row, request, to_frames)
+    def refusal_to_frames(refusal: Refusal) -> bytes:
+        return sse_frame("error", json.dumps(refusal.problem(problems.request_id(request))))
+
+    return await sse_response(row, request, Reader(account, to_frames, refusal_to_frames))
 
 
 def _streaming_person(request: HttpRequest) -> Account:

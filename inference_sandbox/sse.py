@@ -1,20 +1,53 @@
 """Server-sent events: the framing, in one place, and a run's stream as frames."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from re import fullmatch
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 
-from inference_sandbox import stream
+from inference_sandbox import selectors, stream
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Entry, Kind
+from portal.accounts.models import Account
 from portal.database import alet_go
+from portal.refusals import Code, Refusal
 
 log = logging.getLogger(__name__)
 PING = b": ping\n\n"  # a comment: keeps proxies from closing a quiet connection
-ToFrames = Callable[[Entry], Awaitable[bytes]]
+ASK_SECONDS = 1.0
+
+
+@dataclass
+class Reader:
+    """Who follows a run, and in which shape it is told."""
+
+    account: Account
+    to_frames: Callable[[Entry], Awaitable[bytes]]
+    refusal_to_frames: Callable[[Refusal], bytes]
+    _asked_at: float = field(default_factory=time.monotonic)
+
+    async def refusal(self, run: Run) -> Refusal | None:
+        """Why another's run is theirs to read no longer. A revocation of the run's own grant ends the run itself."""
+        if run.account_id == self.account.pk or time.monotonic() - self._asked_at < ASK_SECONDS:
+            return None
+        self._asked_at = time.monotonic()
+        try:
+            await sync_to_async(selectors.run_visible_to)(self.account, run.pk)
+        except Refusal:
+            return Refusal(
+                Code.NOT_FOUND,
+                "This run is not shared with you any more.",
+                "Its person has made it private, or your grant is over: your applications say which.",
+                url="/applications/",
+            )
+        finally:
+            await alet_go()
+        return None
 
 
 def sse_frame(event: str, data: str, id: str = "") -> bytes:
@@ -24,13 +57,11 @@ def sse_frame(event: str, data: str, id: str = "") -> bytes:
     return ("\n".join([*head, *(f"data: {line}" for line in lines)]) + "\n\n").encode()
 
 
-async def sse_response(
-    run: Run, request: HttpRequest, to_frames: ToFrames
-) -> StreamingHttpResponse:
+async def sse_response(run: Run, request: HttpRequest, reader: Reader) -> StreamingHttpResponse:
     """The run's stream as an answer. Raises StreamDown, while there is still a status to say so in."""
     if not run.is_over:
         await stream.check()
-    frames = follow(run, last_event_id(request), to_frames)
+    frames = follow(run, last_event_id(request), reader)
     return StreamingHttpResponse(
         frames,
         content_type="text/event-stream",
@@ -45,10 +76,11 @@ def last_event_id(request: HttpRequest) -> str:
     return given if fullmatch(r"[0-9]{1,19}(-[0-9]{1,19})?", given) else stream.BEGINNING
 
 
-async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[bytes]:
+async def follow(run: Run, after: str, reader: Reader) -> AsyncIterator[bytes]:
     """The run's entries behind the id `after`, as frames, to the end of the run.
 
-    Where the stream is gone, or its end was never written, the row tells the rest.
+    Where the stream is gone, or its end was never written, the row tells the rest. A reader of
+    another's run who may not any more is told so within a second of the next entry.
     """
     missed = after == stream.BEGINNING
     await alet_go()
@@ -64,7 +96,10 @@ async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[byt
                     await alet_go()
                     continue
                 missed = False
-                yield await to_frames(entry)
+                if refusal := await reader.refusal(run):
+                    yield reader.refusal_to_frames(refusal)
+                    return
+                yield await reader.to_frames(entry)
                 if entry.kind is Kind.END:
                     return
     except stream.StreamDown:
@@ -73,5 +108,5 @@ async def follow(run: Run, after: str, to_frames: ToFrames) -> AsyncIterator[byt
     if not run.is_over:
         return  # its stream is out of reach: the reader comes back, and resumes where it was
     if missed:
-        yield await to_frames(Entry("", Kind.TOKEN, {"t": None, "x": run.output}))
-    yield await to_frames(Entry("", Kind.END, {}))
+        yield await reader.to_frames(Entry("", Kind.TOKEN, {"t": None, "x": run.output}))
+    yield await reader.to_frames(Entry("", Kind.END, {}))

@@ -17,7 +17,7 @@ from django_htmx.http import reswap, retarget
 from inference_sandbox import panels, quotas, run_pages, selectors, services
 from inference_sandbox.forms import PRESETS, RunForm, defaults, of_run
 from inference_sandbox.models import Run
-from inference_sandbox.sse import last_event_id, sse_frame, sse_response
+from inference_sandbox.sse import Reader, last_event_id, sse_frame, sse_response
 from inference_sandbox.stream import BEGINNING, Entry, Kind, at
 from portal.accounts.models import Account
 from portal.accounts.views import person
@@ -178,7 +178,12 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
             first = _first_frame(row, entry)
         return _frames(entry) + first
 
-    return await sse_response(row, request, to_frames)
+    return await sse_response(row, request, Reader(account, to_frames, _refusal_frames))
+
+
+def _refusal_frames(refusal: Refusal) -> bytes:
+    notice = render_to_string("inference_sandbox/_refusal.html", {"refusal": refusal})
+    return sse_frame("end", notice) + sse_frame("close", "closed")
 
 
 def _first_frame(run: Run, entry: Entry) -> bytes:

@@ -7,6 +7,7 @@ from django.db import connection
 from inference_sandbox import sse, stream
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Entry, Kind, Writer
+from portal.accounts.models import Account
 from tests.inference_sandbox.conftest import Prompt
 
 
@@ -20,14 +21,17 @@ def is_held() -> bool:
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-async def test_a_stream_gives_its_connection_back_before_it_waits(prompt: Prompt) -> None:
+async def test_a_stream_gives_its_connection_back_before_it_waits(
+    prompt: Prompt, alice: Account
+) -> None:
     run = await sync_to_async(prompt)()
     writer = await sync_to_async(Writer.take)(run.pk)
     assert writer
     await sync_to_async(writer.append)(Kind.START)
     row = await Run.objects.aget(pk=run.pk)
     assert await sync_to_async(is_held)()
-    frames = sse.follow(row, stream.BEGINNING, to_frames)
+    reader = sse.Reader(alice, to_frames, lambda refusal: b"")
+    frames = sse.follow(row, stream.BEGINNING, reader)
     assert await anext(frames) == b"start"
     assert not await sync_to_async(is_held)()
     await frames.aclose()  # type: ignore[attr-defined]

@@ -1,26 +1,32 @@
 """Readers come and go: they cost no generation, and an answer that is not kept lives by them."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import close_old_connections
-from django.test import override_settings
+from django.test import AsyncClient, override_settings
 
 from access_requests.models import Grant
-from inference_sandbox import generation, quotas, services, stream
+from access_requests.services import revoke
+from inference_sandbox import generation, keeping, quotas, services, stream
 from inference_sandbox.engine.engine import Engine
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Kind
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from tests.inference_sandbox.conftest import Prompt, celery_worker
+from tests.inference_sandbox.conftest import Prompt, celery_worker, give
+from tests.inference_sandbox.reading import Heard, hear
 from tests.inference_sandbox.test_faults import entries, state
 from tests.inference_sandbox.test_worker import LONG, follow, tokens_of
+from tests.people import person
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,6 +162,49 @@ def test_a_browser_that_reads_the_stream_is_a_reader(
     in_background(run)
     assert len(tokens_of(reader())) == 150
     assert state(run) == "finished"
+
+
+@pytest.mark.parametrize("cause", ["revoked", "private"])
+def test_who_reads_anothers_run_is_cut_off_once_it_is_theirs_no_longer(
+    cause: str,
+    prompt: Prompt,
+    tiny: Release,
+    alice: Account,
+    manager: Account,
+    in_background: Start,
+    slow: None,
+) -> None:
+    bob = person("bob")
+    grant = give(bob, tiny)
+    run = prompt(max_tokens=150)
+    keeping.share(run.pk, actor=alice, shared=True)
+    mine, theirs, page = follow(alice, run), follow(bob, run), on_page(bob, run)
+    in_background(run)
+    until(lambda: stream.tokens_so_far(run.pk))
+    if cause == "revoked":
+        revoke(grant.pk, actor=manager, reason="The project ended.")
+    else:
+        keeping.share(run.pk, actor=alice, shared=False)
+    told = theirs()
+    assert len(tokens_of(told)) < 100
+    assert "not shared with you any more" in json.loads(told.events[-1].data)["detail"]
+    assert [event.name for event in page().events[-2:]] == ["end", "close"]
+    assert "not shared with you any more" in page().events[-2].data
+    assert "Open My access" in page().events[-2].data
+    assert len(tokens_of(mine())) == 150
+
+
+def on_page(account: Account, run: Run) -> Callable[[], Heard]:
+    """A browser that shows the run, in a thread; call it for what it heard to the end."""
+    client, heard = AsyncClient(), SimpleQueue[Heard]()
+    client.force_login(account, backend="django.contrib.auth.backends.ModelBackend")
+
+    def read() -> None:
+        heard.put(hear(client, f"/sandbox/runs/{run.pk}/stream/"))
+        close_old_connections()
+
+    threading.Thread(target=read).start()
+    return cache(lambda: heard.get(timeout=60))
 
 
 def test_a_quiet_stream_says_something_every_15_seconds(
