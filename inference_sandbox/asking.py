@@ -1,5 +1,6 @@
 """What may be asked of a model: the names, what stands where nothing is said, and the bounds."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -12,6 +13,8 @@ from inference_sandbox import tokens
 from inference_sandbox.engine.request import MOST_ALTERNATIVES
 from inference_sandbox.models import Run
 from portal.refusals import Code, Refusal
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
@@ -205,14 +208,20 @@ def tokenizer_of(revision: Revision) -> "Tokenizer":
     """The revision's tokenizer. Raises Refusal where it cannot be had."""
     from inference_sandbox.engine.tokenizer import TokenizerError
 
+    name = revision.release.name
     try:
         return tokens.tokenizer_of(revision)
-    except (StoreError, TokenizerError) as error:
-        raise Refusal(
-            Code.UNAVAILABLE,
-            f"The tokenizer of {revision.release.name} cannot be read: {error}",
-            "Try again in a minute; if it stays so, tell a manager of this site.",
-        ) from error
+    except StoreError as error:
+        # What a store says names its address and keys: it is for operators.
+        log.warning("the tokenizer of %s could not be fetched: %s", revision, error)
+        cause = f"The store does not give the tokenizer of {name} just now."
+    except TokenizerError as error:
+        cause = f"The tokenizer of {name} cannot be read: {error}"
+    raise Refusal(
+        Code.UNAVAILABLE,
+        cause,
+        "Try again in a minute; if it stays so, tell a manager of this site.",
+    )
 
 
 def _empty(name: str) -> Refusal:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # workers that may die over one run
 STATS_SECONDS = 1.0
+NO_WEIGHTS = (
+    "The store did not give the weights, or not as they were published; the cause is in the worker's log. "
+    "Run it again in a minute; if it stays so, tell a manager of this site."
+)
 # What a run and the engine's SamplingParams call by the same name, and mean in the same way.
 ALIKE = tuple(n for n in PARAMETERS if n not in ("logit_bias", "stop", "prompt_logprobs"))
 
@@ -98,8 +102,11 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
         return _generate(run, writer, watch, answer)
     except (stream.LeaseLost, stream.StreamDown):
         raise  # not the model's fault: the run stays as it is, and the sweep finds it
-    except (CheckpointError, TokenizerError, StoreError, PromptTooLong, NoRoom) as error:
+    except (CheckpointError, TokenizerError, PromptTooLong, NoRoom) as error:
         return answer.end(Run.Status.FAILED, "error", str(error))
+    except StoreError as error:  # which names the store's address and keys, for operators
+        log.warning("run %s has no weights: %s", run.pk, error)
+        return answer.end(Run.Status.FAILED, "error", NO_WEIGHTS)
     except Exception as error:
         log.exception("run %s failed", run.pk)
         cause = f"The engine failed ({type(error).__name__}). The cause is in the worker's log."

@@ -12,8 +12,9 @@ from django.db import close_old_connections
 
 from access_requests.models import Grant
 from distribution import services as publishing
+from distribution.errors import StoreError
 from distribution.stores import get_store
-from inference_sandbox import generation, selectors, services, stream, worker
+from inference_sandbox import generation, selectors, services, stream, tokens, worker
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Kind, Writer
 from portal.accounts.models import Account
@@ -58,6 +59,14 @@ def in_background() -> Any:
 
 
 Start = Callable[[Run], None]
+
+
+@pytest.fixture
+def nothing_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any) -> None:
+    """A site and a worker that have everything still to fetch from the store."""
+    settings.SANDBOX_CACHE = tmp_path / "cache"
+    monkeypatch.setattr(worker, "engines", worker.Engines())
+    tokens._load.cache_clear()
 
 
 def test_a_run_is_answered_and_its_row_written(prompt: Prompt) -> None:
@@ -232,10 +241,8 @@ def test_a_grant_revoked_while_the_run_waits_lets_it_not_begin(
 
 
 def test_weights_damaged_in_the_store_answer_nothing_and_say_so(
-    prompt: Prompt, tiny: Release, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any
+    prompt: Prompt, nothing_fetched: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.SANDBOX_CACHE = tmp_path / "cache"
-    monkeypatch.setattr(worker, "engines", worker.Engines())
     run = prompt()
     artifact = run.revision.artifacts.get(path="consolidated.00.pth")
     path = get_store().local_path(artifact.store_key)
@@ -248,7 +255,37 @@ def test_weights_damaged_in_the_store_answer_nothing_and_say_so(
         path.write_bytes(whole)
     run.refresh_from_db()
     assert (run.status, run.finish_reason) == ("failed", "error")
-    assert "SHA-256" in run.error
+    assert "not as they were published" in run.error
+    assert "SHA-256" in caplog.text
+    assert artifact.sha256 in caplog.text
+    assert artifact.sha256 not in run.error, "what a store says is for operators"
+
+
+def test_a_store_that_is_away_refuses_a_prompt_in_words_for_its_person(
+    prompt: Prompt, nothing_fetched: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "The store `s3://weights` refused or did not answer: http://10.1.2.3:8333/weights"
+
+    def away(*_: Any, **__: Any) -> None:
+        raise StoreError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(get_store()), "fetch", away)
+        with pytest.raises(Refusal, match="does not give the tokenizer of Tiny") as refused:
+            prompt()
+        assert refused.value.code is Code.UNAVAILABLE
+        assert "10.1.2.3" not in f"{refused.value.detail} {refused.value.way_out}"
+        assert not Run.objects.exists()
+    run = prompt()
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "materialise", away)
+        generation.execute(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.error) == ("failed", generation.NO_WEIGHTS)
+    again = prompt()
+    generation.execute(again.pk)
+    again.refresh_from_db()
+    assert again.status == "finished", "the store is back"
 
 
 def test_a_run_that_kills_its_workers_is_given_up(prompt: Prompt) -> None:
