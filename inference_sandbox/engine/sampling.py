@@ -10,18 +10,20 @@ from torch import Tensor
 
 from inference_sandbox.engine.request import MOST_ALTERNATIVES, SamplingParams, TokenScore
 
-__all__ = ["History", "SamplingParams", "sample", "score", "uniform"]
+__all__ = ["History", "SamplingParams", "sample", "score", "uniforms"]
 
 NUCLEUS_GUESS = 1024
 
 
-def uniform(seed: int, index: int) -> float:
-    """A number in [0, 1) that depends on the seed and the token's index alone.
+def uniforms(seed: int, index: int, count: int) -> list[float]:
+    """Numbers in [0, 1) that depend on the seed and the token's index alone.
 
     No generator state is carried from token to token, so a request draws the same numbers alone,
-    in a crowd, and when it goes on after a crash.
+    in a crowd, and when it goes on after a crash. They have 24 bits: float32 holds them as they are,
+    and does not round the last of them to 1.
     """
-    return random.Random(f"{seed}:{index}").random()  # noqa: S311 (no secret)
+    numbers = random.Random(f"{seed}:{index}")  # noqa: S311 (no secret)
+    return [numbers.getrandbits(24) / (1 << 24) for _ in range(count)]
 
 
 class History:
@@ -117,13 +119,33 @@ def _draw(logits: Tensor, params: Sequence[SamplingParams], indices: Sequence[in
     probs = (shifted / _column([p.temperature for p in params], logits)).softmax(-1)
     if any(p.top_k or p.top_p < 1 or p.min_p for p in params):
         probs = _truncated(probs, params)
-    # The cumulative sum runs in the order of the vocabulary, not of the probabilities: two tokens
-    # that are almost equally likely may swap ranks with the rounding of a batch, and the draw must
-    # not follow them.
-    cumulative = probs.cumsum(-1)
-    draws = _column([uniform(p.seed, i) for p, i in zip(params, indices, strict=True)], logits)
-    chosen = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True)
-    tokens: list[int] = chosen.squeeze(-1).clamp(max=logits.shape[-1] - 1).tolist()
+    return _by_halves(probs, params, indices)
+
+
+def _by_halves(
+    probs: Tensor, params: Sequence[SamplingParams], indices: Sequence[int]
+) -> list[int]:
+    """Draw by halving the vocabulary until one token is left, with a number of its own each time.
+
+    A batch changes probabilities by their rounding. Were one number held against the cumulative
+    sum of all, what changes anywhere would move every border behind it, past many of the rarest
+    tokens: some 4 of 10,000 draws came out otherwise. Here a number is held against the share of
+    one half of what is left, which hardly moves: 1 of 100,000. The halves are in the vocabulary's
+    order, for by their probabilities tokens that are almost equally likely may swap ranks.
+    """
+    rows, vocab_size = probs.shape
+    levels = (vocab_size - 1).bit_length()
+    below = probs.new_zeros(rows, (1 << levels) + 1)  # the sum of what stands before each token
+    below[:, 1 : vocab_size + 1] = probs.cumsum(-1)
+    below[:, vocab_size + 1 :] = below[:, vocab_size : vocab_size + 1]
+    numbers = [uniforms(p.seed, at, levels) for p, at in zip(params, indices, strict=True)]
+    drawn = torch.tensor(numbers, dtype=probs.dtype, device=probs.device)
+    first = torch.zeros(rows, 1, dtype=torch.long, device=probs.device)
+    for level in range(levels):
+        half = 1 << (levels - 1 - level)
+        low, middle, high = (below.gather(1, first + place) for place in (0, half, 2 * half))
+        first += half * (drawn[:, level : level + 1] * (high - low) >= middle - low)
+    tokens: list[int] = first.squeeze(-1).clamp(max=vocab_size - 1).tolist()
     return tokens
 
 

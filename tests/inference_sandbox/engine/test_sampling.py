@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from inference_sandbox.engine.sampling import SamplingParams, sample, uniform
+from inference_sandbox.engine.sampling import SamplingParams, sample, uniforms
 
 LOGITS = torch.tensor([[0.0, 2.0, 1.0, -1.0, 2.5]])
 
@@ -68,8 +68,40 @@ def test_a_row_draws_the_same_whoever_is_beside_it() -> None:
 
 
 def test_seed_and_index_alone_make_the_draw() -> None:
-    assert uniform(3, 4) == uniform(3, 4)
-    assert len({uniform(seed, index) for seed in range(20) for index in range(20)}) == 400
+    assert uniforms(3, 4, 5) == uniforms(3, 4, 5)
+    assert uniforms(3, 4, 5)[:2] == uniforms(3, 4, 2)
+    numbers = [n for seed in range(20) for index in range(20) for n in uniforms(seed, index, 3)]
+    assert len(set(numbers)) > 1190
+    assert all(0 <= number < 1 for number in numbers)
+
+
+@pytest.mark.parametrize("vocab_size", [2, 3, 8, 100])
+def test_each_token_is_drawn_as_often_as_it_is_likely(vocab_size: int) -> None:
+    logits = torch.randn(vocab_size, generator=torch.Generator().manual_seed(vocab_size))
+    expected, draws = logits.softmax(-1), 20_000
+    params = [SamplingParams(temperature=1.0, seed=seed) for seed in range(draws)]
+    found = torch.tensor(sample(logits.expand(draws, -1), params, [0] * draws))
+    shares = torch.bincount(found, minlength=vocab_size) / draws
+    # Five standard deviations of a share.
+    assert bool(((shares - expected).abs() < 5 * (expected / draws).sqrt()).all())
+
+
+def test_what_has_no_probability_is_never_drawn() -> None:
+    logits = torch.full((1, 9), float("-inf"))
+    logits[0, [0, 4, 8]] = 0.0
+    params = [SamplingParams(temperature=1.0, seed=seed) for seed in range(300)]
+    assert set(sample(logits.expand(300, -1), params, [0] * 300)) == {0, 4, 8}
+
+
+def test_the_rounding_of_a_batch_hardly_ever_changes_a_draw() -> None:
+    """Most of the vocabulary is rare, as a model's is: one number held against all of it changes six of these draws."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, generator=generator) * 2
+    rounded = logits + torch.randn(20_000, generator=generator) * 1e-5
+    rows = 2_000
+    params = [SamplingParams(temperature=1.0, seed=seed) for seed in range(rows)]
+    ours, others = (sample(one.expand(rows, -1), params, [0] * rows) for one in (logits, rounded))
+    assert sum(a != b for a, b in zip(ours, others, strict=True)) <= 1
 
 
 @pytest.mark.parametrize(
