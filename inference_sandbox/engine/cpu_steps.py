@@ -1,8 +1,8 @@
 """Steps in which each row has one token, on a CPU.
 
-One row, or any few with int8 weights: a layer is one call of a compiled kernel, which reads the
-weights once as they are. More rows: the products are oneDNN's, which has better instructions for
-them, and the rest is ours, in few calls instead of some twenty.
+One row, or any few whose weights oneDNN does not multiply as they are: a layer is one call of a
+compiled kernel, which reads the weights once as they are. More rows: the products are oneDNN's,
+which has better instructions for them, and the rest is ours, in few calls instead of some twenty.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from torch import Tensor
 from inference_sandbox.engine import cpu_kernels as kernels
 from inference_sandbox.engine.batch import Batch, Piece
 from inference_sandbox.engine.cache import KVCache
+from inference_sandbox.engine.linear import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.linear import Linear
     from inference_sandbox.engine.model import Layer, Transformer
 
-MOST_INT8_ROWS = 64  # beyond them it is better to widen the weights for oneDNN
+# Beyond them it is better to widen the weights for oneDNN.
+MOST_INT8_ROWS = 64
+MOST_BFLOAT16_ROWS = 12  # where the processor has no instructions for bfloat16
 NOTHING = np.empty(0, np.float32)
 # One of Numba's ways to run threads, the one where there is no OpenMP, is for one caller at a time.
 one_at_a_time = Lock()
@@ -44,6 +47,7 @@ class CompiledSteps:
         self._cache = [as_numpy(one) for one in cache.data.unbind(0)]
         self._angles = as_numpy(torch.view_as_real(model.rotations))
         self._int8 = model.output.scale is not None
+        self._most = self._most_rows()
         self._layers = [self._arrays(layer) for layer in model.layers] if model.keeps_plain else []
         self._output = as_numpy(model.output.weight), self._scale(model.output)
         self._gain, self._eps = as_numpy(model.norm.weight), np.float32(model.args.norm_eps)
@@ -65,11 +69,20 @@ class CompiledSteps:
     def _scale(linear: Linear) -> Any:
         return NOTHING if linear.scale is None else as_numpy(linear.scale.float())
 
+    def _most_rows(self) -> int:
+        """How many rows a kernel computes together."""
+        if self._int8:
+            return MOST_INT8_ROWS
+        is_slow = self._model.dtype == torch.bfloat16 and not multiplies_bfloat16()
+        return MOST_BFLOAT16_ROWS if is_slow else 1
+
     def takes(self, batch: Batch) -> bool:
-        count = len(batch.pieces)
-        if self._int8 or count == 1:
-            return batch.is_step and bool(self._layers) and count <= MOST_INT8_ROWS
-        return batch.is_step
+        if self._by_kernel(batch):
+            return batch.is_step and bool(self._layers)
+        return batch.is_step and not self._int8
+
+    def _by_kernel(self, batch: Batch) -> bool:
+        return len(batch.pieces) <= self._most
 
     def forget(self) -> None:
         """Nothing runs ahead here."""
@@ -84,7 +97,7 @@ class CompiledSteps:
         rows = np.array([piece.row for piece in pieces])
         positions = np.array([piece.start for piece in pieces])
         with one_at_a_time:
-            if len(pieces) == 1 or self._int8:
+            if self._by_kernel(batch):
                 return self._by_kernels(x, rows, positions)
             return self._by_products(x, rows, positions)
 

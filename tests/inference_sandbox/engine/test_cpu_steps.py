@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference_sandbox.engine import cpu_kernels, memory
+from inference_sandbox.engine import cpu_kernels, cpu_steps, linear, memory
 from inference_sandbox.engine.batch import Piece
 from inference_sandbox.engine.cpu_steps import CompiledSteps
 from inference_sandbox.engine.model import Transformer
@@ -59,6 +59,18 @@ def test_in_bfloat16_it_is_as_near_as_rounding_allows(dtype: str, rows: list[int
     logits, cache = step(model(dtype), rows)
     assert logits < 0.03
     assert cache < 0.01
+
+
+def test_without_instructions_for_bfloat16_a_kernel_takes_some_rows_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (cpu_steps, linear):
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
+    logits, cache = step(model("bfloat16"), [0, 1, 2, 3, 4, 5])
+    assert logits < 0.03
+    assert cache < 0.01
+    monkeypatch.setattr(cpu_steps, "MOST_BFLOAT16_ROWS", 3)
+    assert step(model("bfloat16"), [0, 1, 2, 3])[0] < 0.03, "more rows are oneDNN's"
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 6])
