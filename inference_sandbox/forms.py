@@ -79,7 +79,7 @@ class Refusable(forms.Form):
 class RunForm(Refusable):
     release = forms.CharField(widget=forms.HiddenInput)
     mode = forms.ChoiceField(choices=Run.Mode.choices, widget=forms.RadioSelect)
-    prompt = _prompt(7)
+    prompt = _prompt(4)
     temperature = forms.FloatField(help_text="0 to 2.", widget=_number(0, 2))
     top_p = forms.FloatField(label="Top-p", help_text="Above 0, up to 1.", widget=_number(0, 1))
     max_tokens = forms.IntegerField(

@@ -19,6 +19,12 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A run that begins or ends changes the quota, the slots and the list of earlier runs.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const situation = document.getElementById("situation");
+  if (situation && event.target.matches?.("#live, .run")) htmx.trigger(situation, "refresh");
+});
+
 // ---- One token ----------------------------------------------------------------------------------
 const SHOWN_AFTER = 90, HIDDEN_AFTER = 250; // ms: on the way over the text nothing flickers
 const card = document.getElementById("token-card");
@@ -119,8 +125,13 @@ function later(act, ms) {
 
 const tokenAt = (event) => event.target.closest?.(".tokens > .t[data-f]");
 
+// What appears or scrolls beneath a pointer that rests is not pointed at.
+let rests = "";
+const spot = (event) => `${event.screenX} ${event.screenY}`;
+document.addEventListener("mousemove", (event) => { rests = spot(event); });
+
 document.addEventListener("mouseover", (event) => {
-  if (pinned) return;
+  if (pinned || spot(event) === rests) return;
   const token = tokenAt(event);
   if (token) later(() => show(token), SHOWN_AFTER);
   else if (card?.contains(event.target)) clearTimeout(timer);
