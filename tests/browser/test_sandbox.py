@@ -74,6 +74,40 @@ def test_presets_fill_the_fields_and_the_keyboard_sends_them(page: Page) -> None
     )
 
 
+def test_the_answer_comes_into_view_and_the_page_around_it_follows(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 640})
+    ask(page, "A lighthouse stands", tokens=12)
+    left = page.locator("#quota strong").inner_text()
+    page.get_by_label("Prompt").press("Control+Enter")
+    expect(page.locator("article.run .answer-turn .label")).to_be_in_viewport()
+    over(page)
+    expect(page.locator("article.run .tokens").first).to_be_in_viewport()
+    earlier = page.locator("#earlier li").first
+    expect(earlier).to_contain_text("A lighthouse stands")
+    expect(earlier).to_contain_text("finished")
+    expect(page.locator("#quota strong")).not_to_have_text(left)
+
+
+def test_a_token_that_comes_beneath_a_resting_pointer_opens_no_card(page: Page) -> None:
+    ask(page, "A lighthouse stands", tokens=12)
+    page.get_by_label("Prompt").press("Control+Enter")
+    over(page)
+    expect(page.locator("#quota")).not_to_contain_text("reserved")  # which moves what is below it
+    card, token = page.locator("#token-card"), page.locator(".answer-turn .tokens > .t").nth(1)
+    box = token.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 4, box["y"] + 75 + 4)
+    expect(card).to_be_hidden()
+    page.evaluate("scrollBy(0, -75)")
+    page.wait_for_timeout(500)
+    after = token.bounding_box()
+    assert after
+    assert after["y"] == pytest.approx(box["y"] + 75, abs=1)
+    expect(card).to_be_hidden()
+    page.mouse.move(box["x"] + 6, box["y"] + 75 + 6)
+    expect(card).to_be_visible()
+
+
 def test_a_long_answer_counts_itself_and_is_stopped(page: Page) -> None:
     ask(page, "The history of the sea:", tokens=1000, preset="Creative")
     page.get_by_label("Prompt").press("Control+Enter")
@@ -140,7 +174,7 @@ def test_a_token_shows_its_alternatives_and_one_of_them_leads_on(page: Page) -> 
         re.compile(r"Probability [\d.]+ %, surprisal [\d.]+ bits, entropy")
     )
     expect(card.get_by_role("listitem")).to_have_count(8)
-    panel.locator("p").first.hover()
+    page.mouse.move(2, 2)
     expect(card).to_be_hidden()
 
     before = "".join(tokens.nth(place).inner_text() for place in range(2))

@@ -125,17 +125,27 @@ function later(act, ms) {
 
 const tokenAt = (event) => event.target.closest?.(".tokens > .t[data-f]");
 
-// What appears or scrolls beneath a pointer that rests is not pointed at.
-let rests = "";
-const spot = (event) => `${event.screenX} ${event.screenY}`;
-document.addEventListener("mousemove", (event) => { rests = spot(event); });
+// What appears or scrolls beneath a pointer that rests is pointed at once the pointer moves.
+let rests = "", overlooked = false;
 
-document.addEventListener("mouseover", (event) => {
-  if (pinned || spot(event) === rests) return;
+function point(event) {
+  if (pinned) return;
   const token = tokenAt(event);
   if (token) later(() => show(token), SHOWN_AFTER);
   else if (card?.contains(event.target)) clearTimeout(timer);
   else if (current && document.activeElement !== current) later(hide, HIDDEN_AFTER);
+}
+
+const spot = (event) => `${event.screenX} ${event.screenY}`;
+document.addEventListener("mouseover", (event) => {
+  overlooked = spot(event) === rests;
+  if (!overlooked) point(event);
+});
+document.addEventListener("mousemove", (event) => {
+  if (spot(event) === rests) return;
+  rests = spot(event);
+  if (overlooked) point(event);
+  overlooked = false;
 });
 
 // Between mousedown, which brings the focus, and mouseup the card waits for the click: making room for it would scroll the
