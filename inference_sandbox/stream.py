@@ -8,6 +8,7 @@ says the last id it saw and misses nothing. Whoever writes a stream holds the ru
 itself checks the lease at each write: a worker that was taken for dead cannot write any more.
 """
 
+import asyncio
 import json
 import secrets
 import time
@@ -117,7 +118,7 @@ def _key(kind: str, name: UUID | str) -> str:
 def _answering() -> Iterator[None]:
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, TimeoutError) as error:
         raise StreamDown from error
 
 
@@ -217,10 +218,19 @@ def tokens_so_far(run_id: UUID) -> list[Entry]:
     return [entry for entry in written_so_far(run_id) if entry.kind is Kind.TOKEN]
 
 
+def _aclient() -> "redis.asyncio.Redis":
+    """Who uses it says how long it may take, with `asyncio.timeout`: with a time limit of its own it sends by way of
+    `wait_for`, which in Python 3.11 forgets a cancel that comes together with what it waits for.
+    """
+    return redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, decode_responses=True, socket_timeout=None
+    )
+
+
 async def check() -> None:
     """Raise StreamDown unless Redis answers."""
     with _answering():
-        async with redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=5) as client:
+        async with asyncio.timeout(5), _aclient() as client:
             await client.ping()
 
 
@@ -247,16 +257,14 @@ async def read_many(
     turn = READER_SECONDS / 3 if sign else PING_SECONDS
     block = int(min(PING_SECONDS, turn) * 1000) if wait else None
     signed, heard = 0.0, time.monotonic()
-    client = redis.asyncio.Redis.from_url(
-        settings.REDIS_URL, decode_responses=True, socket_timeout=PING_SECONDS + 10
-    )
-    async with client:
+    async with _aclient() as client:
         while places:
             with _answering():
-                if sign and time.monotonic() - signed >= turn:
-                    await _sign(client, [runs[key] for key in places])
-                    signed = time.monotonic()
-                answer: Any = await client.xread(dict(places), count=256, block=block)
+                async with asyncio.timeout(PING_SECONDS + 10):
+                    if sign and time.monotonic() - signed >= turn:
+                        await _sign(client, [runs[key] for key in places])
+                        signed = time.monotonic()
+                    answer: Any = await client.xread(dict(places), count=256, block=block)
             if not answer and not wait:
                 return
             if answer:
