@@ -17,19 +17,10 @@ from inference_sandbox.engine.engine import DTYPES, Engine, SamplingParams
 
 CROWDS = (2, 8, 32)
 BETWEEN = 2  # steps of the engine between two arrivals
-THINGS = (
-    *(
-        "lighthouses",
-        "the printing press",
-        "tea",
-        "bridges",
-        "glass",
-        "the bicycle",
-        "salt",
-        "maps",
-    ),
-    *("clocks", "the novel", "steam engines", "silk", "vaccines", "the piano", "paper", "chess"),
-)
+THINGS = [
+    "lighthouses", "the printing press", "tea", "bridges", "glass", "the bicycle", "salt", "maps", "clocks",
+    "the novel", "steam engines", "silk", "vaccines", "the piano", "paper", "chess",
+]  # fmt: skip
 PROMPTS = [f"The history of {thing} begins" for thing in THINGS]
 PROMPTS += [f"Here is what every child should know about {thing}:" for thing in THINGS]
 WAYS = {"temperature 0": 0.0, "temperature 0.8, a seed each": 0.8}

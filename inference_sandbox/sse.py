@@ -31,9 +31,13 @@ class Reader:
     refusal_to_frames: Callable[[Refusal], bytes]
     _asked_at: float = field(default_factory=time.monotonic)
 
-    async def refusal(self, run: Run) -> Refusal | None:
-        """Why another's run is theirs to read no longer. A revocation of the run's own grant ends the run itself."""
-        if run.account_id == self.account.pk or time.monotonic() - self._asked_at < ASK_SECONDS:
+    async def refusal(self, run: Run, *, now: bool = False) -> Refusal | None:
+        """Why another's run is theirs to read no longer; asked once a second, or `now`.
+
+        A revocation of the run's own grant ends the run itself.
+        """
+        is_asked = now or time.monotonic() - self._asked_at >= ASK_SECONDS
+        if run.account_id == self.account.pk or not is_asked:
             return None
         self._asked_at = time.monotonic()
         try:
@@ -96,7 +100,7 @@ async def follow(run: Run, after: str, reader: Reader) -> AsyncIterator[bytes]:
                     await alet_go()
                     continue
                 missed = False
-                if refusal := await reader.refusal(run):
+                if refusal := await reader.refusal(run, now=entry.kind is Kind.END):
                     yield reader.refusal_to_frames(refusal)
                     return
                 yield await reader.to_frames(entry)
@@ -107,6 +111,9 @@ async def follow(run: Run, after: str, reader: Reader) -> AsyncIterator[bytes]:
     run = await Run.objects.aget(pk=run.pk)
     if not run.is_over:
         return  # its stream is out of reach: the reader comes back, and resumes where it was
+    if refusal := await reader.refusal(run, now=True):
+        yield reader.refusal_to_frames(refusal)
+        return
     if missed:
         yield await reader.to_frames(Entry("", Kind.TOKEN, {"t": None, "x": run.output}))
     yield await reader.to_frames(Entry("", Kind.END, {}))

@@ -11,6 +11,7 @@ row of a batch gets does not depend on the others.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -44,7 +45,7 @@ def make_linear(weight: Tensor, *, int8: bool = False, keep_plain: bool = True) 
 
 
 def _can_pack(dtype: torch.dtype, *, keep_plain: bool) -> bool:
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not _has_onednn():
         return False
     # In float32 they take twice the memory: where both would not fit, slices have to do.
     return dtype == torch.float32 or (
@@ -52,9 +53,14 @@ def _can_pack(dtype: torch.dtype, *, keep_plain: bool) -> bool:
     )
 
 
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+@cache
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for it. Without them oneDNN takes five times as long as in float32."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return _has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _is_slow(x: Tensor) -> bool:

@@ -16,10 +16,10 @@ from django.test import AsyncClient, override_settings
 
 from access_requests.models import Grant
 from access_requests.services import revoke
-from inference_sandbox import generation, keeping, quotas, services, stream
+from inference_sandbox import generation, keeping, quotas, services, sse, stream
 from inference_sandbox.engine.engine import Engine
 from inference_sandbox.models import Run
-from inference_sandbox.stream import Kind
+from inference_sandbox.stream import Entry, Kind
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from tests.inference_sandbox.conftest import Prompt, celery_worker, give
@@ -192,6 +192,30 @@ def test_who_reads_anothers_run_is_cut_off_once_it_is_theirs_no_longer(
     assert "not shared with you any more" in page().events[-2].data
     assert "Open My access" in page().events[-2].data
     assert len(tokens_of(mine())) == 150
+
+
+@pytest.mark.parametrize("stream_is_gone", [True, False])
+def test_the_end_and_what_the_row_tells_are_for_who_may_read_them_at_that_moment(
+    prompt: Prompt, alice: Account, mallory: Account, stream_is_gone: bool
+) -> None:
+    run = prompt()
+    generation.execute(run.pk)
+    if stream_is_gone:
+        stream._client().delete(f"wb:run:{run.pk}")
+
+    async def to_frames(entry: Entry) -> bytes:
+        return entry.kind.value.encode()
+
+    async def told(account: Account) -> list[bytes]:
+        reader = sse.Reader(account, to_frames, lambda refusal: refusal.code.encode())
+        row = await Run.objects.aget(pk=run.pk)
+        return [frame async for frame in sse.follow(row, stream.BEGINNING, reader)]
+
+    assert async_to_sync(told)(alice)[-1] == b"end"
+    theirs = async_to_sync(told)(mallory)
+    assert theirs[-1] == b"not_found"
+    assert b"end" not in theirs
+    assert (theirs == [b"not_found"]) is stream_is_gone
 
 
 def on_page(account: Account, run: Run) -> Callable[[], Heard]:

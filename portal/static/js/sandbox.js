@@ -21,8 +21,8 @@ document.addEventListener("click", (event) => {
 
 // A run that begins or ends changes the quota, the slots and the list of earlier runs.
 document.addEventListener("htmx:afterSwap", (event) => {
-  const situation = document.getElementById("situation");
-  if (situation && event.target.matches?.("#live, .run")) htmx.trigger(situation, "refresh");
+  const earlier = document.getElementById("earlier");
+  if (earlier && event.target.matches?.("#live, .run")) htmx.trigger(earlier, "refresh");
 });
 
 // ---- One token ----------------------------------------------------------------------------------
