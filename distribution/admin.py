@@ -11,7 +11,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from distribution import desk
@@ -21,6 +20,7 @@ from distribution.services import alarms, network_lists
 from distribution.sizes import human
 from portal.accounts import roles
 from portal.accounts.views import person as signed_in
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 from portal.refusals import Refusal
 

@@ -14,7 +14,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from inference_sandbox import desk, reports
@@ -22,6 +21,7 @@ from inference_sandbox.models import Report, Run
 from portal.accounts.roles import is_manager
 from portal.accounts.views import person
 from portal.audit.admin import ReadOnly
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 from portal.refusals import Refusal
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from access_requests.models import LicenceAcceptance
 from portal.accounts.roles import is_reviewer
+from portal.model_admin import ModelAdmin
 
 
 @admin.register(LicenceAcceptance)

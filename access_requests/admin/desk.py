@@ -10,10 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.admin import ModelAdmin
 
 from portal.accounts.models import Account
 from portal.accounts.roles import is_reviewer
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator, FoundPaginator
 from portal.refusals import Refusal
 

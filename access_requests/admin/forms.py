@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from access_requests import question_rules, services
@@ -21,6 +20,7 @@ from access_requests.models import Form
 from access_requests.questions import DEFAULT_QUESTIONS, TYPES
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.catalog.models import Family
+from portal.model_admin import ModelAdmin
 from portal.refusals import Refusal
 
 

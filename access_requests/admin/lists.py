@@ -10,13 +10,13 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 
 from access_requests import services
 from access_requests.admin.desk import reviewer
 from access_requests.evidence import packaged
 from access_requests.models import EvidenceList
 from portal.accounts.roles import is_manager
+from portal.model_admin import ModelAdmin
 from portal.refusals import Refusal
 
 MOST_BYTES = 100 * 1024 * 1024

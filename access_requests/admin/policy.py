@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
@@ -16,6 +15,7 @@ from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.audit.models import Verb
 from portal.catalog.admin import Kept
+from portal.model_admin import ModelAdmin
 
 
 class ManagersSet(Kept, ModelAdmin):

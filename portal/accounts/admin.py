@@ -7,7 +7,7 @@ import allauth.mfa.admin
 import allauth.socialaccount.admin
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialToken
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.forms import ModelForm
@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -24,12 +24,13 @@ from portal.accounts.forms import EraseForm
 from portal.accounts.models import Account, Affiliation
 from portal.accounts.roles import is_manager, is_reviewer
 from portal.accounts.views import person
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 from portal.refusals import Refusal
 
 admin.site.unregister(Group)
 # allauth's own pages show the keys themselves: nobody needs to read those, not even a superuser.
-admin.site.unregister((Authenticator, SocialToken, EmailAddress))
+admin.site.unregister((Authenticator, SocialToken, EmailAddress, SocialAccount, SocialApp))
 
 
 class AccountForm(ModelForm):
@@ -175,3 +176,13 @@ class AuthenticatorAdmin(ModelAdmin):
 @admin.register(EmailAddress)
 class EmailAddressAdmin(allauth.account.admin.EmailAddressAdmin, ModelAdmin):
     """For superusers: whose address is confirmed. allauth's own, in the look of the others."""
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(allauth.socialaccount.admin.SocialAccountAdmin, ModelAdmin):
+    """For superusers: who signs in with an account of another site. allauth's own, as are its apps."""
+
+
+@admin.register(SocialApp)
+class SocialAppAdmin(allauth.socialaccount.admin.SocialAppAdmin, ModelAdmin):
+    """For superusers: the other sites."""

@@ -8,13 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
-from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_auditor
 from portal.audit import selectors, verifying
 from portal.audit.exporting import export
 from portal.audit.filters import SealedFilter, SealFilter, SubjectFilter, TimeFilter
 from portal.audit.models import Event, Seal
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 
 SHORT = 90  # characters of an event's data in the list

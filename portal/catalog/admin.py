@@ -10,13 +10,13 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_manager
 from portal.accounts.views import person
 from portal.audit.models import Verb
 from portal.catalog import services
 from portal.catalog.models import Family, Licence, Release
+from portal.model_admin import ModelAdmin
 
 
 class Kept:

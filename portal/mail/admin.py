@@ -4,11 +4,11 @@ speaks for its reader, such as one that sets a new password.
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from portal.accounts.roles import is_manager
 from portal.audit.admin import ReadOnly
 from portal.mail.models import OutgoingMail
+from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 
 

@@ -10,12 +10,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.audit.admin import ReadOnly
+from portal.model_admin import ModelAdmin
 from portal.refusals import Code, Refusal
 from portal.webhooks import selectors, services
 from portal.webhooks.models import Subscription
