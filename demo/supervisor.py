@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from demo import joining
+from demo import joining, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("WEIGHBRIDGE_HOME", ROOT / "var")).resolve()
@@ -83,6 +83,12 @@ class Site:
 
     def start(self) -> None:
         say(f"State lies in {HOME}")
+        if schema.is_from_older_version(HOME):
+            raise StartError(
+                f"{HOME} was made by an older version, whose database this one cannot read: "
+                "remove that folder, or set WEIGHBRIDGE_HOME to another one."
+            )
+        schema.write_stamp(HOME)
         joining.tell(HOME, self.env)
         if not os.environ.get("REDIS_URL"):
             self._start_redis()

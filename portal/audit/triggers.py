@@ -45,25 +45,13 @@ UP = {"sqlite": _sqlite_up, "postgresql": _postgres_up}
 DOWN = {"sqlite": _sqlite_down, "postgresql": _postgres_down}
 
 
-def _tables(editor: BaseDatabaseSchemaEditor) -> list[str]:
-    """Those that exist: the first migrations run before the later tables are made."""
-    there = editor.connection.introspection.table_names()
-    return [table for table in TABLES if table in there]
-
-
-def reinstall(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
-    """For the migrations after the first: SQLite drops triggers where it makes a table anew."""
-    remove(apps, editor)
-    install(apps, editor)
-
-
 def install(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
-    for table in _tables(editor):
+    for table in TABLES:
         for statement in UP[editor.connection.vendor](table, TABLES[table]):
             editor.execute(statement)
 
 
 def remove(apps: object, editor: BaseDatabaseSchemaEditor) -> None:
-    for table in _tables(editor):
+    for table in TABLES:
         for statement in DOWN[editor.connection.vendor](table):
             editor.execute(statement)

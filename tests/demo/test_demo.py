@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from demo import schema
 from tests.live import ROOT, Site, environment, free_port, start_again, stop, wait_gone
 
 
@@ -75,6 +76,32 @@ def test_a_process_that_dies_is_started_again(site: Site) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert "SmolLM2 135M" in home_page(site)
+
+
+def test_a_home_of_an_older_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "weighbridge.sqlite3"
+    database.write_bytes(b"of an older version")
+    refused = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=ROOT,
+        env=environment(tmp_path, WEIGHBRIDGE_PORT=str(free_port())),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1
+    assert "was made by an older version" in refused.stderr
+    assert "remove that folder" in refused.stderr
+    assert database.read_bytes() == b"of an older version"
+
+
+def test_a_home_of_this_version_is_not_from_an_older_one(tmp_path: Path) -> None:
+    assert not schema.is_from_older_version(tmp_path), "an empty folder"
+    schema.write_stamp(tmp_path)
+    (tmp_path / schema.DATABASE).touch()
+    assert not schema.is_from_older_version(tmp_path)
+    (tmp_path / schema.STAMP).write_text("another digest\n")
+    assert schema.is_from_older_version(tmp_path)
 
 
 @pytest.mark.parametrize("port", ["web", "0", "99999"])
