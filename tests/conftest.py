@@ -18,6 +18,8 @@ from portal.audit import triggers
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from tests.live import site as site
 from tests.people import person
+from tests.template_database import django_db_keepdb as django_db_keepdb
+from tests.template_database import django_db_modify_db_settings as django_db_modify_db_settings
 
 
 @pytest.fixture(autouse=True, scope="session")
