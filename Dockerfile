@@ -22,8 +22,9 @@ ENV PATH=/opt/venv/bin:$PATH \
 # Triton compiles a launcher for the kernels of a GPU with it.
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/weighbridge --shell /usr/sbin/nologin weighbridge \
+ && install -d -m 0700 -o weighbridge -g weighbridge /var/lib/weighbridge \
  && install -d -o weighbridge -g weighbridge \
-      /var/lib/weighbridge /var/lib/weighbridge/store /var/lib/weighbridge/sandbox-cache
+      /var/lib/weighbridge/store /var/lib/weighbridge/sandbox-cache
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /srv/weighbridge
 COPY manage.py pyproject.toml LICENSE ./

@@ -15,13 +15,14 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.kept import kept_secret
+from portal.kept import kept_secret, make_private_database, make_private_folder
 from portal.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 HOME = Path(env.str("WEIGHBRIDGE_HOME", str(BASE_DIR / "var"))).resolve()
+make_private_folder(HOME)
 DEMO = env.bool("WEIGHBRIDGE_DEMO", False)
 DEBUG = env.bool("WEIGHBRIDGE_DEBUG", False)
 
@@ -138,7 +139,8 @@ TEMPLATES = [
 # ---- Database ------------------------------------------------------------------------------------
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{HOME / 'weighbridge.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    HOME.mkdir(parents=True, exist_ok=True)
+    if DATABASES["default"]["NAME"] != ":memory:":
+        make_private_database(Path(DATABASES["default"]["NAME"]))
     # IMMEDIATE: a transaction that will write takes the lock at its start and waits for it, instead of
     # failing half-way with "database is locked" when it upgrades from reading to writing.
     DATABASES["default"]["OPTIONS"] = {

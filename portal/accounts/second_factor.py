@@ -1,5 +1,6 @@
 """Whoever was given a role and has no second factor yet is led to the page where they set one up."""
 
+import logging
 from typing import Any
 
 from allauth.core import context
@@ -13,11 +14,15 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
+from portal import encryption
 from portal.accounts.models import Account
 from portal.accounts.roles import SECOND_FACTORS, SET_UP, lacks_second_factor
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.middleware import Handler
+from portal.refusals import Code, Refusal
+
+log = logging.getLogger(__name__)
 
 
 class SecondFactorMiddleware:
@@ -50,6 +55,25 @@ class SecondFactorMiddleware:
 
 
 class MFAAdapter(DefaultMFAAdapter):
+    """Encrypts the keys of authenticator apps and of recovery codes: a copy of the database gives no codes."""
+
+    def encrypt(self, text: str) -> str:
+        return encryption.encrypt(text, purpose="second-factors")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Raises Refusal UNAVAILABLE: a wrong key must not pass for a wrong code, and an empty one would be known."""
+        text = encryption.decrypt(encrypted_text, purpose="second-factors")
+        if text is None:
+            log.error(
+                "A second factor was encrypted with a SECRET_KEY that is not among the fallbacks."
+            )
+            raise Refusal(
+                Code.UNAVAILABLE,
+                "The site cannot read your second factor, because its secret key was changed.",
+                "Use a passkey if you have one, or ask the operators of this site to restore the former key.",
+            )
+        return text
+
     def generate_authenticator_name(self, user: Account, type: Authenticator.Type) -> str:
         number = Authenticator.objects.filter(user=user, type=type).count() + 1
         return f"Passkey {number}"

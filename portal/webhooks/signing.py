@@ -1,13 +1,11 @@
 """Secrets of subscriptions, and signatures as Standard Webhooks 1.0 describes them."""
 
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from portal.encryption import decrypt, encrypt
 
 PREFIX = "whsec_"
 
@@ -18,21 +16,12 @@ def new_secret() -> str:
 
 def boxed(secret: str) -> str:
     """As it is kept."""
-    return _box().encrypt(secret.encode()).decode()
+    return encrypt(secret, purpose="webhooks")
 
 
 def opened(box: str) -> str | None:
     """The secret; None when SECRET_KEY changed and the one before is not among the fallbacks."""
-    try:
-        return _box().decrypt(box.encode()).decode()
-    except InvalidToken:
-        return None
-
-
-def _box() -> MultiFernet:
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    derived = [hashlib.sha256(b"weighbridge.webhooks:" + key.encode()).digest() for key in keys]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])
+    return decrypt(box, purpose="webhooks")
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

@@ -173,6 +173,43 @@ def test_a_recovery_code_lets_in_once(rita: Account) -> None:
         assert ("_auth_user_id" in client.session) is expected
 
 
+def test_a_copy_of_the_database_gives_no_codes(rita: Account) -> None:
+    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+
+    TOTP.activate(rita, SECRET)
+    RecoveryCodes.activate(rita)
+    stored = {one.type: one.data for one in Authenticator.objects.filter(user=rita)}
+    assert SECRET not in str(stored)
+    # What lies there is no key of an app, and no seed of codes, but what only the site's key opens.
+    assert stored["totp"]["secret"].startswith("gAAAA")
+    assert stored["recovery_codes"]["seed"].startswith("gAAAA")
+
+
+def test_a_second_factor_outlives_a_new_key_with_a_fallback(rita: Account, settings: Any) -> None:
+    TOTP.activate(rita, SECRET)
+    former = settings.SECRET_KEY
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = (
+        "another key of more than 32 signs",
+        [former],
+    )
+    client, _ = sign_in(rita)
+    client.post("/account/2fa/authenticate/", {"code": code_of(SECRET)})
+    assert "_auth_user_id" in client.session
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""])
+def test_without_the_fallback_no_code_lets_in_and_the_page_says_why(
+    rita: Account, settings: Any, secret: str
+) -> None:
+    TOTP.activate(rita, SECRET)
+    settings.SECRET_KEY = "another key of more than 32 signs"
+    client, _ = sign_in(rita)
+    answer = client.post("/account/2fa/authenticate/", {"code": code_of(secret)})
+    assert answer.status_code == 503
+    assert "cannot read your second factor" in answer.text
+    assert "_auth_user_id" not in client.session
+
+
 def test_recovery_codes_alone_are_no_second_factor(rita: Account) -> None:
     Authenticator.objects.create(user=rita, type=Authenticator.Type.RECOVERY_CODES, data={})
     assert not is_reviewer(rita)
