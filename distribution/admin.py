@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from distribution import desk
+from distribution.admin_releases import ReleaseAdmin
 from distribution.admin_revisions import RevisionAdmin
 from distribution.models import Alarm, Download, NetworkList
 from distribution.services import alarms, network_lists
@@ -24,7 +25,7 @@ from portal.model_admin import ModelAdmin
 from portal.pages import CappedPaginator
 from portal.refusals import Refusal
 
-__all__ = ["DownloadAdmin", "RevisionAdmin"]  # the admin looks for both here
+__all__ = ["DownloadAdmin", "ReleaseAdmin", "RevisionAdmin"]  # the admin looks for them here
 
 
 class ReadOnly:

@@ -5,21 +5,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
 from access_requests import words
-from access_requests.admin.desk import Desk
-from access_requests.admin.grants import ReasonForm
+from access_requests.admin.desk import Desk, reviewer
 from distribution import selectors, services
+from distribution.admin_confirm import confirm
 from distribution.checkpoints.layouts import layouts_of
 from distribution.models import Revision
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.audit.selectors import history
-from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
 
 
@@ -33,14 +32,6 @@ class NoteForm(forms.Form):
     )
 
 
-class DownForm(ReasonForm):
-    reason = forms.CharField(
-        max_length=4000,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Told to whoever downloaded it, and to whoever asks for it.",
-    )
-
-
 # action → its form, the words on its button, what it does
 ACTS: dict[str, tuple[type[forms.Form], str, str]] = {
     "make_current": (
@@ -49,27 +40,10 @@ ACTS: dict[str, tuple[type[forms.Form], str, str]] = {
         "People get this revision from now on. Whoever downloaded the one before gets a mail that "
         "lists the files that differ.",
     ),
-    "take_down": (
-        DownForm,
-        "Take it down",
-        "At once: nobody gets these files, by any link or name, and transfers that this site serves "
-        "stop. Grants and files stay.",
-    ),
     "restore_revision": (
         forms.Form,
         "Restore it",
         "These files can be had again, by the links that were given out before.",
-    ),
-    "withdraw": (
-        forms.Form,
-        "Withdraw the release",
-        "Nobody gets any revision of the release from now on. Its grants stay, and what is on its "
-        "way ends as usual.",
-    ),
-    "restore": (
-        forms.Form,
-        "Restore the release",
-        "The release can be had again, as it was before it was withdrawn.",
     ),
 }
 
@@ -115,7 +89,36 @@ class RevisionAdmin(Desk):
             self.admin_site.admin_view(require_POST(self.act)),
             name="distribution_revision_act",
         )
-        return [act, *super().get_urls()]
+        take_down = path(
+            "<int:pk>/take_down/",
+            self.admin_site.admin_view(self.take_down),
+            name="distribution_revision_take_down",
+        )
+        return [act, take_down, *super().get_urls()]
+
+    def take_down(self, request: HttpRequest, pk: int) -> HttpResponse:
+        revision: Revision = self.found(request, str(pk))
+
+        def perform(reason: str) -> str:
+            services.take_down(revision.pk, actor=reviewer(request), reason=reason)
+            return (
+                f"{revision} is taken down. People who downloaded it get an email with the reason."
+            )
+
+        return confirm(
+            request,
+            self.admin_site,
+            title=f"Take down {revision}",
+            label="Take down revision",
+            consequences="Nobody gets these files from now on, by any link or name. Downloads that "
+            "this site serves stop. Grants and files stay, and other revisions are not touched. You "
+            "can restore the revision later.",
+            reader="Sent to the people who downloaded it, and shown to anyone who opens a link to it.",
+            release=revision.release,
+            revision=revision,
+            back=self.url_of(revision),
+            perform=perform,
+        )
 
     def form_for(self, action: str, obj: Revision, data: Any) -> forms.Form:
         return ACTS[action][0](data) if action in ACTS else forms.Form(data)
@@ -126,18 +129,9 @@ class RevisionAdmin(Desk):
             case "make_current":
                 services.make_current(obj.pk, actor=actor, note=given["note"])
                 return "It is the current revision; whoever had the one before is told."
-            case "take_down":
-                services.take_down(obj.pk, actor=actor, reason=given["reason"])
-                return "Taken down; whoever downloaded it is told."
             case "restore_revision":
                 services.restore_revision(obj.pk, actor=actor)
                 return "Restored."
-            case "withdraw":
-                services.withdraw(obj.release_id, actor=actor)
-                return "Withdrawn; nobody gets the release."
-            case "restore":
-                services.restore(obj.release_id, actor=actor)
-                return "Restored; the release can be had again."
         raise Refusal(Code.INVALID, f"{action!r} cannot be done here.", "Use the page's buttons.")
 
     def page_context(
@@ -167,8 +161,6 @@ class RevisionAdmin(Desk):
 
     def possible(self, obj: Revision) -> list[str]:
         """The acts that the services would not refuse now."""
-        withdrawn = obj.release.status == Release.Status.WITHDRAWN
         if obj.taken_down_at:
-            return ["restore_revision", "restore" if withdrawn else "withdraw"]
-        acts = ["restore" if withdrawn else "withdraw", "take_down"]
-        return acts if obj.is_current else ["make_current", *acts]
+            return ["restore_revision"]
+        return [] if obj.is_current else ["make_current"]

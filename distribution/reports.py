@@ -14,8 +14,16 @@ from django.utils import timezone
 from django_countries import countries
 
 from access_requests.models import Grant
-from distribution import coverage
-from distribution.models import Alarm, Artifact, Download, FileUse, NetworkList, NetworkRange
+from distribution import coverage, selectors
+from distribution.models import (
+    Alarm,
+    Artifact,
+    Download,
+    FileUse,
+    NetworkList,
+    NetworkRange,
+    Revision,
+)
 from distribution.networks import sortable
 from portal.catalog.models import Release
 
@@ -56,6 +64,31 @@ class FileState:
     begun: int
     whole: int
     percent: int  # of the newest copy
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many people and transfers feel it when a release or a revision closes."""
+
+    holders: int  # people whose grant runs
+    transfers: int  # downloads on their way
+    downloaders: int  # people who have bytes of the revision
+
+
+def reach_of(release: Release, revision: Revision | None = None) -> Reach:
+    """Of the whole release, or of one revision of it."""
+    now = timezone.now()
+    grants = Grant.objects.filter(
+        release=release, status=Grant.Status.ACTIVE, starts_at__lte=now, ends_at__gt=now
+    )
+    transfers = Download.objects.filter(grant__release=release, busy_until__gt=now)
+    if revision:
+        transfers = transfers.filter(artifact__revision=revision)
+    return Reach(
+        holders=grants.values("account").distinct().count(),
+        transfers=transfers.count(),
+        downloaders=selectors.holders_of(revision).count() if revision else 0,
+    )
 
 
 def downloads_of(

@@ -109,6 +109,12 @@ def job_of(account: Account, job_id: UUID | str) -> Job:
     return job
 
 
+def unfinished_runs(release: Release, revision: Revision | None = None) -> "QuerySet[Run]":
+    """Everybody's runs of the release, or of one revision of it, that are queued or running."""
+    runs = Run.objects.filter(release=release, status__in=UNFINISHED)
+    return runs.filter(revision=revision) if revision else runs
+
+
 def ahead_of(run: Run) -> int:
     """How many runs of the same release have waited longer than this one, which waits."""
     waiting = Run.objects.filter(release=run.release_id, status=Run.Status.QUEUED)

@@ -36,10 +36,38 @@ class OptionalReasonForm(ReasonForm):
     )
 
 
+class RevokeForm(ReasonForm):
+    """Nothing takes a revocation back, so the grant's number is typed."""
+
+    def __init__(self, data: Any, *, grant: Grant) -> None:
+        super().__init__(data)
+        self.number = str(grant)
+        self.fields["confirm"] = forms.CharField(
+            label=f"Type {self.number} to confirm",
+            max_length=20,
+            widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        )
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"]
+        if typed.strip().upper() != self.number:
+            raise forms.ValidationError(
+                f"This is not the number of this grant. Type {self.number}."
+            )
+        return typed
+
+
+# What may be undone stands first.
+ORDER = (GrantAction.REINSTATE, GrantAction.SUSPEND, GrantAction.REVOKE)
 TOLD = {
     GrantAction.REVOKE: "Revoked: the next link, request and prompt of the holder are refused.",
     GrantAction.SUSPEND: "Suspended: the holder is refused until it is reinstated.",
     GrantAction.REINSTATE: "Reinstated: the holder is told by mail.",
+}
+# What stands above the button.
+CONSEQUENCES = TOLD | {
+    GrantAction.REVOKE: "For good: the holder's next link, request and prompt are refused, and this "
+    "cannot be undone. To stop access while you look into something, suspend the grant.",
 }
 
 
@@ -85,6 +113,8 @@ class GrantAdmin(Desk):
         return [act, *past.urls(self.admin_site), *super().get_urls()]
 
     def form_for(self, action: str, obj: Grant, data: Any) -> forms.Form:
+        if action == GrantAction.REVOKE:
+            return RevokeForm(data, grant=obj)
         return OptionalReasonForm(data) if action == GrantAction.REINSTATE else ReasonForm(data)
 
     def perform(self, action: str, obj: Grant, form: forms.Form, actor: Account) -> str:
@@ -109,10 +139,10 @@ class GrantAdmin(Desk):
             {
                 "action": str(action),
                 "label": str(action).capitalize(),
-                "told": TOLD[action],
+                "told": CONSEQUENCES[action],
                 "form": bound.get(str(action)) or self.form_for(str(action), obj, None),
             }
-            for action in GrantAction
+            for action in ORDER
             if action in may
         ]
         return {

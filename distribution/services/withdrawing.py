@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from access_requests.services.acts import required_text
 from distribution import selectors
 from distribution.models import Revision
 from portal.accounts import roles
@@ -25,11 +26,14 @@ def require_manager(actor: Account | None) -> None:
 
 
 @transaction.atomic
-def withdraw(release_id: int, *, actor: Account | None) -> Release:
+def withdraw(release_id: int, *, actor: Account | None, reason: str) -> Release:
     """Nobody gets the release from now on; its grants, revisions and bytes stay. What is on its
-    way goes on to its end. Raises the Refusal WRONG_STATE.
+    way goes on to its end. The reason is for the audit log.
+
+    Raises the Refusals INVALID without a reason, and WRONG_STATE.
     """
     require_manager(actor)
+    reason = required_text(reason, field="reason", why="A withdrawal needs a reason.")
     release = Release.objects.select_for_update().get(pk=release_id)
     if release.status == Release.Status.WITHDRAWN:
         raise Refusal(
@@ -39,22 +43,26 @@ def withdraw(release_id: int, *, actor: Account | None) -> Release:
         )
     before, release.status = release.status, Release.Status.WITHDRAWN
     release.save(update_fields=["status"])
-    record(Verb.RELEASE_WITHDRAWN, release, actor=actor, before=before)
+    record(Verb.RELEASE_WITHDRAWN, release, actor=actor, before=before, reason=reason)
     return release
 
 
 @transaction.atomic
 def take_down(revision_id: int, *, actor: Account | None, reason: str) -> Revision:
     """Nobody gets these files from now on, under whatever name, and what we are serving of them
-    stops. Whoever downloaded some of them is told the reason. Raises the Refusal WRONG_STATE.
+    stops. Whoever downloaded some of them is told the reason.
+
+    Raises the Refusals INVALID without a reason, and WRONG_STATE.
     """
     require_manager(actor)
+    reason = required_text(reason, field="reason", why="Taking files down needs a reason.")
     revision = _locked(revision_id)
     if revision.taken_down_at is not None:
         raise _already(revision, "taken down")
     revision.taken_down_at, revision.taken_down_reason = timezone.now(), reason
     revision.save(update_fields=["taken_down_at", "taken_down_reason"])
-    record(Verb.REVISION_TAKEN_DOWN, revision.release, actor=actor, digest=revision.digest)
+    about = {"digest": revision.digest, "reason": reason}
+    record(Verb.REVISION_TAKEN_DOWN, revision.release, actor=actor, **about)
     for holder in selectors.holders_of(revision):
         send("revision_taken_down", to=holder, revision=revision, release=revision.release)
     return revision
@@ -74,7 +82,7 @@ def restore_revision(revision_id: int, *, actor: Account | None) -> Revision:
 
 
 @transaction.atomic
-def restore(release_id: int, *, actor: Account | None) -> Release:
+def restore(release_id: int, *, actor: Account | None, reason: str = "") -> Release:
     """A withdrawn release can be had again, as it was. Raises the Refusal WRONG_STATE."""
     require_manager(actor)
     release = Release.objects.select_for_update().get(pk=release_id)
@@ -88,7 +96,7 @@ def restore(release_id: int, *, actor: Account | None) -> Release:
     release.status = Release.Status.PUBLISHED if has_weights else Release.Status.ANNOUNCED
     release.save(update_fields=["status"])
     verb = Verb.RELEASE_RESTORED if has_weights else Verb.RELEASE_ANNOUNCED
-    record(verb, release, actor=actor)
+    record(verb, release, actor=actor, **({"reason": reason} if reason else {}))
     return release
 
 

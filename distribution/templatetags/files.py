@@ -30,6 +30,16 @@ def release_files(context: dict[str, Any], release: Release) -> list[Artifact]:
 
 
 @register.simple_tag
+def files_refusal(release: Release) -> Refusal | None:
+    """`{% files_refusal release as refusal %}`: why nobody can have the release's files now."""
+    try:
+        selectors.current_revision(release)
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+@register.simple_tag
 def client_lines(release: Release, artifacts: list[Artifact]) -> list[Client]:
     """`{% client_lines release artifacts as clients %}`: what to type into each program."""
     return clients.clients(release, artifacts)

@@ -1,6 +1,7 @@
 """The manager's side of the catalogue. Weights are published by the `publish` command, not here.
 
-Licences have their page in `access_requests`, which knows the grants that a new version touches.
+Licences have their page in `access_requests`, which knows the grants that a new version touches;
+releases have theirs in `distribution`, which knows the weights.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from portal.accounts.roles import is_manager
 from portal.accounts.views import person
 from portal.audit.models import Verb
 from portal.catalog import services
-from portal.catalog.models import Family, Licence, Release
+from portal.catalog.models import Family, Licence
 from portal.model_admin import ModelAdmin
 
 
@@ -66,13 +67,3 @@ class FamilyAdmin(ManagersOnly, ModelAdmin):
     form = FamilyForm
     list_display = ("name", "publisher", "licence")
     prepopulated_fields = {"slug": ("name",)}
-
-
-@admin.register(Release)
-class ReleaseAdmin(ManagersOnly, ModelAdmin):
-    verb = Verb.RELEASE_CHANGED
-    list_display = ("name", "repo_id", "family", "status", "parameters")
-    list_filter = ("status", "family")
-    search_fields = ("name", "repo_id")
-    prepopulated_fields = {"slug": ("name",)}
-    readonly_fields = ("status",)  # changed by publishing and withdrawing

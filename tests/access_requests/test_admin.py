@@ -285,7 +285,8 @@ def test_a_manager_revokes_suspends_and_reinstates(grant: Grant, manager: Accoun
         ("reinstate", "active"),
         ("revoke", "revoked"),
     ):
-        assert client.post(act_of(grant, action), {"reason": "Because."}).status_code == 302
+        data = {"reason": "Because.", "confirm": str(grant)}
+        assert client.post(act_of(grant, action), data).status_code == 302
         grant.refresh_from_db()
         assert grant.status == status
     assert "revoked for good" in text(client, page_of(grant))
@@ -299,6 +300,22 @@ def test_a_reason_is_asked_for_before_a_grant_is_closed(grant: Grant, manager: A
     assert grant.status == Grant.Status.ACTIVE
 
 
+def test_revoking_asks_for_a_typed_confirmation_and_stands_below_suspend(
+    grant: Grant, manager: Account
+) -> None:
+    client = signed_in(manager)
+    page = text(client, page_of(grant))
+    assert page.index("act/suspend") < page.index("act/revoke")
+    assert f"Type {grant} to confirm" in page
+    for typed in ("", "G-999999"):
+        data = {"reason": "Shared.", "confirm": typed}
+        refused = client.post(act_of(grant, "revoke"), data)
+        assert refused.status_code == 422
+        assert "Shared." in refused.content.decode(), "what was typed comes back"
+    grant.refresh_from_db()
+    assert grant.status == Grant.Status.ACTIVE
+
+
 def test_a_reviewer_sees_grants_and_changes_none(grant: Grant, rita: Account) -> None:
     client = signed_in(rita)
     page = text(client, page_of(grant))
@@ -306,7 +323,8 @@ def test_a_reviewer_sees_grants_and_changes_none(grant: Grant, rita: Account) ->
     assert (
         "<button" not in page.split('class="wb"')[1].split("</main>")[0] or "act/revoke" not in page
     )
-    assert client.post(act_of(grant, "revoke"), {"reason": "x"}).status_code == 403
+    data = {"reason": "x", "confirm": str(grant)}
+    assert client.post(act_of(grant, "revoke"), data).status_code == 403
     grant.refresh_from_db()
     assert grant.status == Grant.Status.ACTIVE
     assert len(denials(grant)) == 1

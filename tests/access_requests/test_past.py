@@ -120,7 +120,9 @@ class Story:
             save_entry(family, actor=self.manager, verb=Verb.FAMILY_CHANGED, changed=["licence"])
 
     def withdraw(self) -> None:
-        withdrawing.withdraw(self.chance.choice(self.releases).pk, actor=self.manager)
+        withdrawing.withdraw(
+            self.chance.choice(self.releases).pk, actor=self.manager, reason="Wrong weights."
+        )
 
     def publish(self) -> None:
         publishing._record(self.chance.choice(self.releases).pk, "original", [], actor=self.manager)

@@ -270,7 +270,7 @@ def test_the_grant_of_one_release_does_not_open_another(hub: Hub, tmp_path: Path
 
 
 def test_a_withdrawn_release_is_had_by_nobody(hub: Hub) -> None:
-    withdraw(hub.release.pk, actor=None)
+    withdraw(hub.release.pk, actor=None, reason="Wrong weights.")
     with pytest.raises(GatedRepoError, match="was withdrawn by its publisher"):
         hub.file("params.json", hub.alices)
 

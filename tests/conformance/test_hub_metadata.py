@@ -205,7 +205,7 @@ def test_a_release_without_files_says_so(hub: Hub) -> None:
 
 
 def test_a_withdrawn_release_says_so(hub: Hub) -> None:
-    withdraw(hub.release.pk, actor=None)
+    withdraw(hub.release.pk, actor=None, reason="Wrong weights.")
     with pytest.raises(GatedRepoError, match="was withdrawn by its publisher"):
         hub.api(hub.alices).list_repo_files(REPO)
 

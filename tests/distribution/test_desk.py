@@ -80,6 +80,16 @@ def test_the_page_of_a_release_says_who_had_what(
     assert (holder.grant, holder.copies, holder.networks) == (used, 1, 2)
 
 
+def test_a_period_without_downloads_is_called_that(
+    used: Grant, release: Release, manager: Account
+) -> None:
+    client, nothing = signed_in(manager), "No downloads in this period."
+    assert nothing not in client.get(url_of(release)).text
+    Download.objects.update(started_at=timezone.now() - timedelta(days=60))
+    assert nothing in client.get(url_of(release)).text
+    assert nothing not in client.get(f"{url_of(release)}?days=365").text
+
+
 def test_the_page_of_a_grant_says_the_same_of_one_person(
     used: Grant, mallory: Account, manager: Account, release: Release
 ) -> None:

@@ -84,7 +84,7 @@ def test_nobody_else_has_them(
 
 
 def test_a_withdrawn_release_has_none(grant: Grant, alice: Account, revision: Revision) -> None:
-    withdraw(revision.release_id, actor=None)
+    withdraw(revision.release_id, actor=None, reason="Wrong weights.")
     for name in ALL:
         response = signed_in(alice).get(url(name, revision.digest))
         assert (response.status_code, response["X-Error-Code"]) == (403, "withdrawn")

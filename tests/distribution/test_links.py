@@ -102,7 +102,7 @@ def test_a_grant_for_the_sandbox_alone_opens_no_file(url: str, grant: Grant) -> 
 
 
 def test_a_withdrawn_release_opens_nothing(url: str, release: Release) -> None:
-    withdraw(release.pk, actor=None)
+    withdraw(release.pk, actor=None, reason="Wrong weights.")
     denied(url, Code.WITHDRAWN)
 
 

@@ -132,7 +132,7 @@ def test_another_releases_tag_and_digest_name_nothing_here(revision: Revision) -
 def test_a_withdrawn_releases_revisions_have_no_names(
     release: Release, old_and_new: tuple[Revision, Revision]
 ) -> None:
-    withdrawn = withdraw(release.pk, actor=None)
+    withdrawn = withdraw(release.pk, actor=None, reason="Wrong weights.")
     for name in ("main", "v1", old_and_new[0].digest):
         with pytest.raises(Refusal) as refused:
             selectors.revision_named(withdrawn, name)

@@ -8,7 +8,7 @@ from django.test import Client
 
 from access_requests.models import Grant
 from distribution.models import Download, Revision
-from distribution.services import issue_links, withdraw
+from distribution.services import issue_links, take_down, withdraw
 from distribution.sizes import exact, human
 from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb
@@ -81,10 +81,32 @@ def test_who_has_no_grant_sees_the_files_the_cause_and_the_next_step(
 def test_a_withdrawn_release_shows_why_and_no_files(
     grant: Grant, alice: Account, revision: Revision
 ) -> None:
-    withdraw(revision.release_id, actor=None)
+    withdraw(revision.release_id, actor=None, reason="Wrong weights.")
     page = signed_in(alice).get(FILES).content.decode()
     assert "withdrawn" in page
     assert revision.artifacts.first().sha256 not in page
+
+
+def test_only_an_announced_release_invites_to_apply_before_there_are_files(
+    release: Release, mallory: Account
+) -> None:
+    def page() -> str:
+        return signed_in(mallory).get(release.get_absolute_url()).content.decode()
+
+    assert "You can apply already" in page()
+    withdraw(release.pk, actor=None, reason="Wrong weights.")
+    assert "apply already" not in page()
+    assert "you can&#x27;t apply for it" in page() or "you can't apply for it" in page()
+    assert "Withdrawn" in page()
+
+
+def test_the_page_of_a_release_whose_files_were_taken_down_says_so(
+    revision: Revision, mallory: Account
+) -> None:
+    take_down(revision.pk, actor=None, reason="A shard was damaged.")
+    page = signed_in(mallory).get(revision.release.get_absolute_url()).content.decode()
+    assert "was taken down: A shard was damaged." in page
+    assert "for those who hold a grant" not in page
 
 
 def test_an_announced_release_says_that_nothing_is_published(

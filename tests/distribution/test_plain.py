@@ -216,5 +216,5 @@ def test_what_does_not_fit_is_said(grant: Grant, revision: Revision) -> None:
     assert links(client, "params.json", revision="v9").headers["X-Error-Code"] == "not_found"
     assert client.get(PLAIN, {"release": "unknown"}).status_code == 404
     assert links(client, "params.json", "../../etc/passwd").status_code == 404
-    withdraw(revision.release_id, actor=None)
+    withdraw(revision.release_id, actor=None, reason="Wrong weights.")
     assert client.get(PLAIN, {"release": "llama-7b"}).headers["X-Error-Code"] == "withdrawn"

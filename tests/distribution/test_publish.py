@@ -121,7 +121,7 @@ def test_only_managers_publish_and_withdraw(
     person = request.getfixturevalue(who)
     for act in (
         lambda: publish(folder, repo_id="meta/llama-7b", actor=person),
-        lambda: withdraw(release.pk, actor=person),
+        lambda: withdraw(release.pk, actor=person, reason="Wrong weights."),
     ):
         with pytest.raises(Refusal) as refused:
             act()
@@ -132,12 +132,12 @@ def test_only_managers_publish_and_withdraw(
 def test_a_withdrawn_release_has_no_files_until_it_is_published_again(
     revision: Revision, folder: Path, manager: Account
 ) -> None:
-    release = withdraw(revision.release_id, actor=manager)
+    release = withdraw(revision.release_id, actor=manager, reason="Wrong weights.")
     with pytest.raises(Refusal) as refused:
         selectors.files(release)
     assert refused.value.code == Code.WITHDRAWN
     with pytest.raises(Refusal) as refused:
-        withdraw(release.pk, actor=manager)
+        withdraw(release.pk, actor=manager, reason="Wrong weights.")
     assert refused.value.code == Code.WRONG_STATE
     assert publish_folder(folder, repo_id=release.repo_id, actor=manager).changed
     assert selectors.current_revision(Release.objects.get(pk=release.pk)) == revision

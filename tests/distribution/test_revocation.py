@@ -74,7 +74,7 @@ def test_a_running_transfer_stops_within_five_seconds(
         case "suspended":
             services.suspend(grant.pk, actor=manager, reason="To be looked at.")
         case "withdrawn":
-            withdraw(release.pk, actor=manager)
+            withdraw(release.pk, actor=manager, reason="Wrong weights.")
         case "taken_down":
             take_down(artifact.revision_id, actor=manager, reason="A shard was damaged.")
     at = time.monotonic()

@@ -1,15 +1,17 @@
 """Withdrawn, replaced, taken down, restored: who gets what, and who is told."""
 
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from access_requests.models import Grant
 from distribution import selectors, services
-from distribution.models import Artifact, Revision
+from distribution.models import Artifact, Download, Revision
 from distribution.services import issue_links, publish_folder, take_down
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -164,7 +166,7 @@ def test_a_withdrawn_release_is_restored_as_it_was(
     grant: Grant, revision: Revision, alice: Account, manager: Account
 ) -> None:
     link = downloads(alice, revision.release)
-    services.withdraw(revision.release_id, actor=manager)
+    services.withdraw(revision.release_id, actor=manager, reason="Wrong weights.")
     assert ask(link).headers["X-Error-Code"] == "withdrawn"
     release = services.restore(revision.release_id, actor=manager)
     assert release.is_published
@@ -174,7 +176,7 @@ def test_a_withdrawn_release_is_restored_as_it_was(
 
 
 def test_one_that_never_had_weights_is_announced_again(release: Release, manager: Account) -> None:
-    services.withdraw(release.pk, actor=manager)
+    services.withdraw(release.pk, actor=manager, reason="Wrong weights.")
     assert services.restore(release.pk, actor=manager).status == Release.Status.ANNOUNCED
 
 
@@ -212,7 +214,9 @@ def test_the_commands(revision: Revision, folder: Path) -> None:
         run("take_down", "meta/llama-7b", "--revision=v9", "--reason=Wrong.")
     with pytest.raises(CommandError, match="is not withdrawn"):
         run("restore", "meta/llama-7b")
-    run("withdraw", "meta/llama-7b")
+    with pytest.raises(CommandError, match="--reason"):
+        run("withdraw", "meta/llama-7b")
+    run("withdraw", "meta/llama-7b", "--reason=Wrong.")
     assert "restored meta/llama-7b" in run("restore", "meta/llama-7b")
 
 
@@ -234,15 +238,6 @@ def test_the_buttons(grant: Grant, revision: Revision, folder: Path, manager: Ac
     assert "safetensors (config.json" not in page(new)
     assert press(revision, "make_current", note="Back.") == 302
     assert selectors.current_revision(Release.objects.get()) == revision
-    assert press(new, "take_down") == 422, "a reason is needed"
-    assert press(new, "take_down", reason="Wrong.") == 302
-    assert "Restore it" in page(new)
-    assert press(new, "take_down", reason="Wrong.") == 409
-    assert press(new, "restore_revision") == 302
-    assert press(new, "withdraw") == 302
-    assert Release.objects.get().status == Release.Status.WITHDRAWN
-    assert "Restore the release" in page(new)
-    assert press(new, "restore") == 302
     assert press(new, "explode") == 400
     assert client.get("/admin/distribution/revision/").status_code == 200
 
@@ -254,6 +249,109 @@ def test_reviewers_have_no_such_page(revision: Revision, rita: Account) -> None:
         403,
         404,
     )
-    url = f"/admin/distribution/revision/{revision.pk}/act/take_down/"
-    assert client.post(url, {"reason": "x"}).status_code in (302, 403, 404)
+    confirmed = {"reason": "x", "confirm": "meta/llama-7b"}
+    for url in (
+        take_down_page(revision),
+        *(f"{release_page(revision)}{act}/" for act in ("withdraw", "take_down", "restore")),
+    ):
+        assert client.get(url).status_code in (302, 403, 404)
+        assert client.post(url, confirmed).status_code in (302, 403, 404)
     assert Artifact.objects.filter(revision__taken_down_at=None).exists()
+    assert Release.objects.get().is_published
+
+
+# ---- from the release, with a confirmation --------------------------------------------------------
+
+
+def take_down_page(revision: Revision) -> str:
+    return f"/admin/distribution/revision/{revision.pk}/take_down/"
+
+
+def release_page(revision: Revision) -> str:
+    return f"/admin/catalog/release/{revision.release_id}/"
+
+
+def test_the_release_and_its_list_lead_to_withdraw_and_take_down(
+    revision: Revision, manager: Account
+) -> None:
+    client = signed_in(manager)
+    for page in ("/admin/catalog/release/", f"{release_page(revision)}change/"):
+        shown = client.get(page).content.decode()
+        for act in ("withdraw", "take_down"):
+            assert f'href="{release_page(revision)}{act}/"' in shown
+    to = client.get(f"{release_page(revision)}take_down/")
+    assert (to.status_code, to["Location"]) == (302, take_down_page(revision))
+
+
+def test_withdrawing_says_what_it_touches_and_wants_a_reason_and_the_name(
+    grant: Grant, revision: Revision, alice: Account, mallory: Account, manager: Account
+) -> None:
+    now = timezone.now()
+    granted(mallory, revision.release, ends_at=now)  # ended: not counted
+    Download.objects.create(
+        grant=grant, artifact=revision.artifacts.first(), busy_until=now + timedelta(minutes=1)
+    )
+    client, url = signed_in(manager), f"{release_page(revision)}withdraw/"
+    page = client.get(url).content.decode()
+    for words in ("1 person holds a grant", "1 running", "0 runs are queued or running"):
+        assert words in page
+    for data in (
+        {},
+        {"reason": "Leaked."},
+        {"reason": "Leaked.", "confirm": "meta/llama-8b"},
+        {"reason": " ", "confirm": "meta/llama-7b"},
+    ):
+        refused = client.post(url, data)
+        assert refused.status_code == 422
+        assert data.get("reason", "") in refused.content.decode(), "what was typed comes back"
+    assert Release.objects.get().is_published
+    assert client.post(url, {"reason": "Leaked.", "confirm": "meta/llama-7b"}).status_code == 302
+    event = history(revision.release).get(verb=Verb.RELEASE_WITHDRAWN)
+    assert (event.actor, event.data["reason"]) == (manager, "Leaked.")
+    again = client.post(url, {"reason": "Leaked.", "confirm": "meta/llama-7b"})
+    assert again.status_code == 409
+    assert "is withdrawn already" in again.content.decode()
+
+
+def test_a_withdrawn_release_is_restored_from_its_page(
+    revision: Revision, manager: Account
+) -> None:
+    services.withdraw(revision.release_id, actor=manager, reason="Wrong.")
+    client = signed_in(manager)
+    shown = client.get(f"{release_page(revision)}change/").content.decode()
+    assert f'href="{release_page(revision)}restore/"' in shown
+    assert f'href="{release_page(revision)}withdraw/"' not in shown
+    data = {"reason": "A false alarm.", "confirm": "meta/llama-7b"}
+    assert client.post(f"{release_page(revision)}restore/", data).status_code == 302
+    assert Release.objects.get().is_published
+    event = history(revision.release).get(verb=Verb.RELEASE_RESTORED)
+    assert event.data["reason"] == "A false alarm."
+
+
+def test_taking_down_says_what_it_touches_and_wants_a_reason_and_the_name(
+    grant: Grant, revision: Revision, alice: Account, manager: Account
+) -> None:
+    downloads(alice, revision.release)
+    client, url = signed_in(manager), take_down_page(revision)
+    page = client.get(url).content.decode()
+    assert "1 person downloaded it" in page
+    assert client.post(url, {"reason": "Wrong."}).status_code == 422
+    revision.refresh_from_db()
+    assert revision.taken_down_at is None
+    confirmed = {"reason": "Wrong.", "confirm": "meta/llama-7b"}
+    assert client.post(url, confirmed).status_code == 302
+    revision.refresh_from_db()
+    assert revision.taken_down_reason == "Wrong."
+    event = history(revision.release).get(verb=Verb.REVISION_TAKEN_DOWN)
+    assert (event.actor, event.data["reason"]) == (manager, "Wrong.")
+    assert client.post(url, confirmed).status_code == 409
+    assert (
+        take_down_page(revision)
+        not in client.get(f"/admin/distribution/revision/{revision.pk}/change/").content.decode()
+    )
+
+
+def test_no_reason_no_withdrawal(revision: Revision, manager: Account) -> None:
+    refused(Code.INVALID, services.withdraw, revision.release_id, actor=manager, reason=" ")
+    refused(Code.INVALID, take_down, revision.pk, actor=manager, reason="")
+    assert Release.objects.get().is_published

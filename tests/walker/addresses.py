@@ -99,7 +99,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "secondlook": ("look", "decline"),
     "automaticrule": ("save",),
     "licence": ("preview", "publish", "about"),
-    "revision": ("make_current", "take_down", "restore_revision", "withdraw", "restore"),
+    "revision": ("make_current", "restore_revision"),
     "subscription": ("ping", "pause", "resume", "try-now", "replay", "change", "rotate", "end"),
 }
 # How a row of the admin belongs to a person.
