@@ -1,4 +1,4 @@
-# One image for every role; the command chooses: web, worker, gpu-worker, beat, migrate, manage … (deploy/entrypoint.sh).
+# One image for every role; the command chooses: web, worker, gpu-worker, engine-worker, beat, migrate, manage … (deploy/entrypoint.sh).
 #
 # TORCH_INDEX chooses where torch is taken from: the address of a package index. Left empty, the ordinary index gives
 # the CUDA build (several GB), which runs on a CPU too; an index of CPU builds makes a far smaller image.
@@ -24,7 +24,9 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc lib
 RUN useradd --system --uid 10001 --home-dir /var/lib/weighbridge --shell /usr/sbin/nologin weighbridge \
  && install -d -m 0700 -o weighbridge -g weighbridge /var/lib/weighbridge \
  && install -d -o weighbridge -g weighbridge \
-      /var/lib/weighbridge/store /var/lib/weighbridge/sandbox-cache
+      /var/lib/weighbridge/store /var/lib/weighbridge/sandbox-cache \
+ && install -d -m 0700 -o weighbridge -g weighbridge \
+      /var/lib/weighbridge/media /var/lib/weighbridge/publishing
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /srv/weighbridge
 COPY manage.py pyproject.toml LICENSE ./

@@ -4,13 +4,14 @@
 #   web             answers requests; does not migrate
 #   worker          mail and sweeps (queue `default`)
 #   gpu-worker      the engine of one release (queue `model.<slug>`, the slug from WEIGHBRIDGE_RELEASE)
+#   engine-worker   the same where there is no GPU: another server computes, or the CPU
 #   beat            sets off what is due; run exactly one
 #   migrate         brings the database up to date, then ends
 #   manage COMMAND  manage.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-ROLES="web worker gpu-worker beat migrate manage"
+ROLES="web worker gpu-worker engine-worker beat migrate manage"
 LEVEL=${WEIGHBRIDGE_LOG_LEVEL:-INFO}
 
 wrong() { printf '%s\n' "$*" >&2; exit 64; }  # 64: wrong usage, as sysexits.h numbers it
@@ -30,7 +31,7 @@ case "$role" in
   worker)
     exec celery -A portal worker -Q default -n "worker@%h" --loglevel "$LEVEL" "$@"
     ;;
-  gpu-worker)
+  gpu-worker|engine-worker)
     [ -n "${WEIGHBRIDGE_RELEASE:-}" ] ||
       wrong "Set WEIGHBRIDGE_RELEASE to the slug of the release that this worker serves, for example llama-7b."
     # Threads, not processes: one engine owns the device, and each thread waits for one request. There are more of them

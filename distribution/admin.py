@@ -174,12 +174,15 @@ class AlarmAdmin(ReadOnly, ModelAdmin):
         return found
 
 
+MOST_BYTES = 100 * 1024 * 1024  # of a list of networks
+
+
 class NetworksForm(forms.Form):
     file = forms.FileField(help_text="At most 100 megabytes.")
 
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
-        if (file.size or 0) > 100 * 1024 * 1024:
+        if (file.size or 0) > MOST_BYTES:
             raise forms.ValidationError("This file has more than 100 megabytes.")
         return file
 

@@ -7,10 +7,12 @@ must never import torch.
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_ready, worker_shutting_down
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
+PRUNE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class LoadedEngine:
     runner: "EngineRunner | ForeignRunner"
     tokenizer: "Tokenizer"
     description: str  # its version, dtype and device
+    held: ExitStack = field(default_factory=ExitStack)  # what it keeps from being pruned
+
+    def stop(self) -> None:
+        self.runner.stop()
+        self.held.close()
 
 
 def load(revision: Revision) -> LoadedEngine:
@@ -54,17 +62,37 @@ def load(revision: Revision) -> LoadedEngine:
     from inference_sandbox.engine.engine import Engine
     from inference_sandbox.engine.runner import EngineRunner
 
-    folder = publishing.materialise(revision, settings.SANDBOX_CACHE / "weights")
-    engine = Engine.load(
-        folder,
-        dtype=settings.SANDBOX_DTYPE,
-        device=settings.SANDBOX_DEVICE,
-        max_batch=settings.SANDBOX_BATCH,
-        max_len=tokens.context_limit(revision.release),
-    )
-    description = f"torch {version('torch')}, {engine.info.dtype}, {engine.info.device}"
-    log.info("engine of %s ready: %s", revision, description)
-    return LoadedEngine(EngineRunner(engine), engine.tokenizer, description)
+    with ExitStack() as held:
+        held.enter_context(publishing.in_use(revision, weights_cache()))
+        prune_cache()  # before the next weights need the room
+        engine = Engine.load(
+            publishing.materialise(revision, weights_cache()),
+            dtype=settings.SANDBOX_DTYPE,
+            device=settings.SANDBOX_DEVICE,
+            max_batch=settings.SANDBOX_BATCH,
+            max_len=tokens.context_limit(revision.release),
+        )
+        description = f"torch {version('torch')}, {engine.info.dtype}, {engine.info.device}"
+        log.info("engine of %s ready: %s", revision, description)
+        return LoadedEngine(EngineRunner(engine), engine.tokenizer, description, held.pop_all())
+
+
+def weights_cache() -> Path:
+    return settings.SANDBOX_CACHE / "weights"
+
+
+def prune_cache() -> None:
+    """Remove the weights that no worker has used for long. Never raises: it is no run's matter."""
+    try:
+        publishing.prune(weights_cache(), days=settings.SANDBOX_CACHE_DAYS)
+    except OSError:
+        log.exception("the cache of weights could not be pruned")
+
+
+def _keep_pruning() -> None:
+    while True:
+        time.sleep(PRUNE_SECONDS)
+        prune_cache()
 
 
 class Engines:
@@ -108,7 +136,7 @@ class Engines:
     def _drop(self) -> None:
         """Free the memory before the next weights ask for it."""
         if self._loaded:
-            self._loaded.runner.stop()
+            self._loaded.stop()
         self._loaded, self.digest = None, ""
 
 
@@ -185,6 +213,7 @@ def _start(sender: Any, **_: Any) -> None:
         return
     _heartbeat = Heartbeat(sender.hostname, slugs)
     _heartbeat.start()
+    threading.Thread(target=_keep_pruning, name="prune", daemon=True).start()
     if len(slugs) == 1:
         threading.Thread(target=preload, args=slugs, name="preload", daemon=True).start()
 

@@ -224,6 +224,10 @@ if SANDBOX_KEEP_DAYS < 0:
 # An answer that is not kept ends that many seconds after its last reader went away.
 SANDBOX_READER_GRACE = env.float("WEIGHBRIDGE_READER_GRACE", 30.0)
 SANDBOX_CACHE = Path(env.str("WEIGHBRIDGE_SANDBOX_CACHE", str(HOME / "sandbox-cache")))
+# Weights that no worker has used for so many days leave the cache; 0: never.
+SANDBOX_CACHE_DAYS = env.int("WEIGHBRIDGE_SANDBOX_CACHE_DAYS", 14)
+if SANDBOX_CACHE_DAYS < 0:
+    raise ImproperlyConfigured("WEIGHBRIDGE_SANDBOX_CACHE_DAYS must be 0 or more.")
 
 # ---- People --------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.Account"

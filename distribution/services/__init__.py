@@ -7,7 +7,7 @@ from distribution.services.linking import (
     issue_links,
     record_denial,
 )
-from distribution.services.materialising import materialise
+from distribution.services.materialising import in_use, materialise, prune
 from distribution.services.passing import link_at_once, require_grant
 from distribution.services.publishing import (
     Published,
@@ -27,12 +27,14 @@ __all__ = [
     "check_own_grant",
     "finish",
     "hold_places",
+    "in_use",
     "issue_link",
     "issue_links",
     "link_at_once",
     "make_current",
     "materialise",
     "open_link",
+    "prune",
     "publish",
     "publish_folder",
     "record_denial",

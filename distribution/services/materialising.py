@@ -1,17 +1,24 @@
 """Bringing a revision's files to a folder of this machine, for a program that must open them."""
 
 import fcntl
+import logging
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from distribution.errors import StoreError
 from distribution.hashing import hash_file
 from distribution.models import Artifact, Revision
 from distribution.stores import Store, get_store
 
+log = logging.getLogger(__name__)
+DAY = 24 * 3600
+DIGEST = re.compile(r"\.?([0-9a-f]{40})(?:\.part)?")  # whole, or on its way
 SAFETENSORS = re.compile(r"model.*\.safetensors(\.index\.json)?")
 
 
@@ -33,6 +40,48 @@ def materialise(revision: Revision, folder: Path) -> Path:
                 _bring(get_store(), artifact, work / artifact.path)
             os.replace(work, target)
     return target
+
+
+@contextmanager
+def in_use(revision: Revision, folder: Path) -> Iterator[None]:
+    """While this is open, in whatever process, `prune` leaves the revision's files alone."""
+    with _use(folder, revision.digest) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # the kernel's: it ends when we are killed
+        os.utime(file.fileno())  # when it was used last
+        yield
+        os.utime(file.fileno())
+
+
+def prune(folder: Path, *, days: int) -> list[str]:
+    """Remove the revisions that nothing has used for `days` days, also those that were never
+    brought to their end. 0: none. Returns their digests.
+    """
+    if not days or not folder.is_dir():
+        return []
+    here = {match[1] for path in folder.iterdir() if (match := DIGEST.fullmatch(path.name))}
+    before = time.time() - days * DAY
+    return [digest for digest in sorted(here) if _remove_unused(folder, digest, before)]
+
+
+def _remove_unused(folder: Path, digest: str, before: float) -> bool:
+    """Whether the revision was last used before that moment, by nothing now, and is gone."""
+    with _use(folder, digest) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if os.fstat(file.fileno()).st_mtime > before:
+            return False
+        for name in (digest, f".{digest}.part"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    log.info("removed the weights of %s from %s: nothing used them", digest[:12], folder)
+    return True
+
+
+def _use(folder: Path, digest: str) -> BinaryIO:
+    """The file that users of a revision lock; its time is when it was used last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f".{digest}.use").open("ab")
 
 
 def _needed(revision: Revision) -> list[Artifact]:

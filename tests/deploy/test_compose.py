@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+
+from access_requests.models.attachment import private_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
-OURS = {"web", "worker", "gpu-worker", "beat", "migrate"}
+OURS = {"web", "worker", "gpu-worker", "engine-worker", "beat", "migrate"}
+HOME_OF_THE_IMAGE = "/var/lib/weighbridge"
 REQUIRED = {
     "POSTGRES_PASSWORD": "secret",
     "EMAIL_URL": "smtp+tls://user:password@mail.example:587",
@@ -41,7 +45,8 @@ def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def configuration(**environment: str) -> dict[str, Any]:
-    done = compose("--profile", "gpu", "config", "--format", "json", **REQUIRED, **environment)
+    profiles = ("--profile", "gpu", "--profile", "engine")
+    done = compose(*profiles, "config", "--format", "json", **REQUIRED, **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -83,9 +88,65 @@ def test_the_database_and_redis_stand_in_a_network_without_a_way_out(
     services: dict[str, Any],
 ) -> None:
     assert configuration()["networks"]["inside"]["internal"] is True
-    for name in ("postgres", "redis", "gpu-worker", "beat", "migrate"):
+    for name in ("postgres", "redis", "beat", "migrate"):
         assert list(services[name]["networks"]) == ["inside"]
     assert "inside" not in services["proxy"]["networks"]
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "gpu-worker", "engine-worker"])
+def test_what_asks_another_server_has_a_way_out(services: dict[str, Any], name: str) -> None:
+    """The store may be an S3 service elsewhere, mail goes out, and another server may compute."""
+    networks = configuration()["networks"]
+    assert "inside" in services[name]["networks"]
+    assert any(not networks[one].get("internal") for one in services[name]["networks"])
+
+
+def written_at(service: dict[str, Any]) -> dict[str, str]:
+    """Folder in the container → volume that it lies in and that may be written."""
+    return {
+        mount["target"]: mount["source"]
+        for mount in service.get("volumes", [])
+        if mount["type"] == "volume" and not mount.get("read_only")
+    }
+
+
+def test_what_people_upload_outlives_the_container(services: dict[str, Any]) -> None:
+    """HOME is the image's own: what is written there outside a volume goes with the container."""
+    media = f"{HOME_OF_THE_IMAGE}/{Path(settings.MEDIA_ROOT).relative_to(settings.HOME)}"
+    assert private_storage().location.startswith(str(settings.MEDIA_ROOT))
+    for name in ("web", "worker"):  # which takes them in, and which removes them
+        assert written_at(services[name])[media] == "media"
+    assert not [name for name in OURS - {"web", "worker"} if media in written_at(services[name])]
+
+
+def test_an_interrupted_publication_goes_on_in_the_next_container(
+    services: dict[str, Any],
+) -> None:
+    """`docker compose run --rm web manage publish` is another container each time."""
+    assert written_at(services["web"])[f"{HOME_OF_THE_IMAGE}/publishing"] == "publishing"
+
+
+def test_the_image_gives_every_volume_of_ours_to_its_own_user(services: dict[str, Any]) -> None:
+    """A new volume takes its owner from the folder of the image; a missing one would be root's."""
+    made = (ROOT / "Dockerfile").read_text().split("install -d", 1)[1].split("\nCOPY")[0].split()
+    for name in OURS:
+        for target in written_at(services[name]):
+            assert target in made, target
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED.keys() - {"EMAIL_URL", "WEIGHBRIDGE_BASE_URL"}))
+def test_the_handbook_says_what_a_lost_key_costs(name: str) -> None:
+    page = (ROOT / "docs/operators/install.md").read_text()
+    told = page.split("### What a lost key costs")[1].split("\n### ")[0]
+    assert f"`{name}`" in told
+
+
+def test_the_handbook_names_every_volume_that_a_backup_needs() -> None:
+    page = (ROOT / "docs/operators/install.md").read_text()
+    told = page.split("### Back up")[1].split("\n### ")[0]
+    passing = {"redis", "publishing", "sandbox-cache", "store"}
+    for volume in configuration()["volumes"].keys() - passing:
+        assert f"`{volume}`" in told, volume
 
 
 def test_all_our_services_are_one_image_and_drop_every_capability(services: dict[str, Any]) -> None:
@@ -107,13 +168,17 @@ def test_the_gpu_worker_reserves_a_gpu_and_the_others_none(services: dict[str, A
     (device,) = services["gpu-worker"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     assert services["gpu-worker"]["environment"]["WEIGHBRIDGE_DEVICE"] == "cuda"
-    assert not any(services[name].get("deploy") for name in OURS - {"gpu-worker"})
+    for name in OURS - {"gpu-worker"}:
+        resources = (services[name].get("deploy") or {}).get("resources") or {}
+        assert not resources.get("reservations"), name
+    assert services["engine-worker"]["environment"]["WEIGHBRIDGE_DEVICE"] == "cpu"
 
 
-def test_without_the_gpu_profile_there_is_no_gpu_worker() -> None:
+@pytest.mark.parametrize("profile", ["gpu", "engine"])
+def test_without_its_profile_there_is_no_worker_of_the_sandbox(profile: str) -> None:
     plain = compose("config", "--services", **REQUIRED).stdout.split()
-    with_gpu = compose("config", "--services", **REQUIRED, COMPOSE_PROFILES="gpu").stdout.split()
-    assert set(with_gpu) - set(plain) == {"gpu-worker"}
+    with_it = compose("config", "--services", **REQUIRED, COMPOSE_PROFILES=profile).stdout.split()
+    assert set(with_it) - set(plain) == {f"{profile}-worker"}
 
 
 def test_the_database_is_migrated_once_before_anything_of_ours_starts(
@@ -128,7 +193,7 @@ def test_the_database_is_migrated_once_before_anything_of_ours_starts(
 
 def test_what_reads_or_writes_weights_waits_for_the_bucket(services: dict[str, Any]) -> None:
     bucket = services["s3-init"]["environment"]["S3_BUCKET"]
-    for name in ("web", "gpu-worker"):
+    for name in ("web", "gpu-worker", "engine-worker"):
         assert "s3-init" in services[name]["depends_on"]
         assert services[name]["environment"]["WEIGHBRIDGE_STORE"] == f"s3://{bucket}"
     assert services["proxy"]["environment"]["PROXY_BUCKET"] == bucket

@@ -52,7 +52,7 @@ def test_an_unknown_or_missing_role_is_refused_with_a_list_of_roles(
 ) -> None:
     done = entrypoint(*arguments)
     assert (done.returncode, done.stdout) == (64, "")
-    for role in ("web", "worker", "gpu-worker", "beat", "migrate", "manage"):
+    for role in ("web", "worker", "gpu-worker", "engine-worker", "beat", "migrate", "manage"):
         assert role in done.stderr.split()
 
 
@@ -76,6 +76,13 @@ def test_the_gpu_worker_takes_the_queue_of_its_release_with_more_threads_than_sl
     assert "--pool threads --concurrency 16" in said
     unsaid = entrypoint("gpu-worker", WEIGHBRIDGE_RELEASE="llama-7b").stdout
     assert "--pool threads --concurrency 64" in unsaid
+
+
+def test_the_worker_without_a_gpu_takes_the_same_queue(entrypoint: Run) -> None:
+    roles = [
+        entrypoint(role, WEIGHBRIDGE_RELEASE="llama-7b") for role in ("gpu-worker", "engine-worker")
+    ]
+    assert roles[0].stdout == roles[1].stdout
 
 
 @pytest.mark.parametrize("environment", [{}, {"WEIGHBRIDGE_RELEASE": ""}])

@@ -1,6 +1,7 @@
 """The proxy, as a real nginx in front of a small server that says what it was asked."""
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.urls import resolve
 
+from access_requests.admin import lists
+from access_requests.files import ATTACHMENT_LIMIT
+from distribution import admin as networks
 from tests.deploy import nginx
 from tests.serving import serving
 from tests.waiting import until
@@ -200,6 +205,44 @@ def test_the_store_gets_the_signature_and_neither_cookie_nor_token(proxy: httpx.
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
 def test_nobody_writes_to_the_store_from_outside(proxy: httpx.Client, method: str) -> None:
     assert proxy.request(method, "/weighbridge-weights/sha256/ab/abcd").status_code == 403
+
+
+MIB = 2**20
+LOADING = "/admin/{}/load/"
+
+
+@pytest.mark.parametrize(
+    ("path", "promised"),
+    [
+        ("/api/v1/applications/7/attachments/plan/", ATTACHMENT_LIMIT),
+        # Several questions may each want a file.
+        ("/applications/7/edit/", 12 * ATTACHMENT_LIMIT),
+        ("/applications/new/llama/", 12 * ATTACHMENT_LIMIT),
+        (LOADING.format("access_requests/evidencelist"), lists.MOST_BYTES),
+        (LOADING.format("access_requests/evidencelist") + "ror/", lists.MOST_BYTES),
+        (LOADING.format("distribution/networklist"), networks.MOST_BYTES),
+    ],
+)
+def test_what_the_pages_promise_to_take_passes_the_proxy(
+    proxy: httpx.Client, path: str, promised: int
+) -> None:
+    resolve(path)  # an address of the site
+    assert answer_to_a_body_of(promised + 64 * 1024, proxy, path) == 100  # the form around the file
+
+
+def test_a_body_that_no_page_takes_is_refused_by_the_proxy(proxy: httpx.Client) -> None:
+    for path, size in (("/account/", 11 * MIB), ("/applications/7/edit/", 65 * MIB)):
+        assert answer_to_a_body_of(size, proxy, path) == 413
+    assert answer_to_a_body_of(102 * MIB, proxy, LOADING.format("distribution/networklist")) == 413
+
+
+def answer_to_a_body_of(size: int, proxy: httpx.Client, path: str) -> int:
+    """The status with which nginx meets the length alone: 100 is "go on and send it"."""
+    address = (proxy.base_url.host, proxy.base_url.port)
+    with socket.create_connection(address, timeout=10) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: portal.example\r\nExpect: 100-continue\r\n"
+        connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
+        return int(connection.recv(64).split()[1])
 
 
 def test_the_log_holds_no_link_that_opens_and_no_query(proxy: httpx.Client, folder: Path) -> None:

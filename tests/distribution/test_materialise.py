@@ -1,12 +1,14 @@
 """Bringing a revision to a worker's own folder."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from distribution.errors import StoreError
 from distribution.models import Artifact, Revision
-from distribution.services import materialise, publish, publish_folder
+from distribution.services import in_use, materialise, prune, publish, publish_folder
 from distribution.stores import get_store
 from portal.catalog.models import Release
 from tests.distribution.weights import original
@@ -49,3 +51,49 @@ def test_of_both_layouts_the_original_one_is_brought(release: Release, tmp_path:
     names = {path.name for path in target.iterdir()}
     assert {"params.json", "consolidated.00.pth", "tokenizer.model"} <= names
     assert not [name for name in names if name.endswith(".safetensors")]
+
+
+# ---- the cache is pruned -------------------------------------------------------------------------
+
+
+def unused_for(days: int, revision: Revision, cache: Path) -> None:
+    then = time.time() - days * 24 * 3600
+    os.utime(cache / f".{revision.digest}.use", (then, then))
+
+
+def test_what_nothing_used_for_long_leaves_the_cache(
+    revision: Revision, shard: Artifact, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    with in_use(revision, cache):
+        target = materialise(revision, cache)
+    (cache / f".{revision.digest}.part").mkdir()  # of a worker that was killed
+    assert prune(cache, days=14) == []
+    unused_for(15, revision, cache)
+    assert prune(cache, days=0) == [], "0: never"
+    assert target.is_dir()
+    assert prune(cache, days=14) == [revision.digest]
+    assert not target.exists()
+    assert not (cache / f".{revision.digest}.part").exists()
+    stored = get_store().local_path(shard.store_key)
+    assert stored.stat().st_size == shard.size, "the store keeps its own"
+    assert materialise(revision, cache).is_dir(), "it is fetched again when it is needed"
+
+
+def test_what_a_process_uses_stays_however_long(revision: Revision, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with in_use(revision, cache):
+        target = materialise(revision, cache)
+        unused_for(100, revision, cache)
+        assert prune(cache, days=14) == []
+        assert target.is_dir()
+    assert prune(cache, days=14) == [], "it was in use a moment ago"
+
+
+def test_weights_of_an_older_version_of_the_site_count_from_now(
+    revision: Revision, tmp_path: Path
+) -> None:
+    """Nobody wrote down when they were used."""
+    materialise(revision, tmp_path / "cache")
+    assert prune(tmp_path / "cache", days=14) == []
+    assert prune(tmp_path / "nothing", days=14) == []

@@ -1,7 +1,9 @@
 """Answering a run with real weights, in this process: what the worker's task does."""
 
+import os
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -341,3 +343,19 @@ def test_the_engine_of_a_new_revision_takes_the_place_of_the_old(
     # Each is answered by the weights that it was asked of.
     assert tokens_of(waiting) != tokens_of(latest)
     assert worker.engines.digest == waiting.revision.digest
+
+
+def test_the_weights_of_the_loaded_engine_are_not_pruned(
+    prompt: Prompt, nothing_fetched: None, settings: Any
+) -> None:
+    run = prompt()
+    generation.execute(run.pk)
+    cache, digest = worker.weights_cache(), run.revision.digest
+    long_ago = time.time() - 100 * 24 * 3600
+    os.utime(cache / f".{digest}.use", (long_ago, long_ago))
+    worker.prune_cache()
+    assert (cache / digest).is_dir()
+    worker.engines._drop()
+    os.utime(cache / f".{digest}.use", (long_ago, long_ago))
+    worker.prune_cache()
+    assert not (cache / digest).exists()
