@@ -30,6 +30,7 @@ class HubView(APIView):
     authentication_classes = (TokenAuthentication,)
     permission_classes = (HasScope,)
     parser_classes = (JSONBody,)
+    refusal_responder = staticmethod(hub_words.respond)
     scope = Scope.REVIEW
     release: Release
 

@@ -18,6 +18,7 @@ from access_requests.forms import AnswersForm, LicenceForm, ReleasesForm
 from access_requests.keeping_forms import show
 from access_requests.models import Application, Form, State
 from access_requests.workflow import EDITABLE_STATES, QUEUE_STATES, Action, Role, actions_for
+from portal import throttling
 from portal.accounts.models import Affiliation
 from portal.accounts.views import person
 from portal.catalog.models import Family, Release
@@ -154,11 +155,12 @@ def _move_files(request: HttpRequest, form: AnswersForm, application: Applicatio
     for key in _files(request, form):
         file = request.FILES[form.add_prefix(key)]
         try:
+            throttling.check_account(throttling.Scope.UPLOADS, actor)
             services.attach(application.pk, key, file, actor=actor)  # type: ignore[arg-type]
         except Refusal as refusal:
-            if refusal.code != Code.INVALID:
+            if refusal.code not in (Code.INVALID, Code.RATE_LIMITED):
                 raise
-            form.add_error(key, refusal.detail)
+            form.add_error(key, f"{refusal.detail} {refusal.way_out}")
             all_taken = False
     application.refresh_from_db(fields=["answers"])
     return all_taken

@@ -12,6 +12,7 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.urls import set_script_prefix
 
+from portal.body_limits import limited
 from portal.straight import Scope, in_a_turn, straight_match, without_signals
 
 KEPT = 8  # idle threads; as many as the database's pool has connections
@@ -37,7 +38,7 @@ class SiteHandler(ASGIHandler):
             await super().__call__(scope, receive, send)  # which says that it knows no other
         elif straight_match(scope) is None:
             async with self._thread():
-                await self.handle(scope, receive, send)
+                await self.handle(scope, limited(scope, receive), send)
         else:
             await self._handle_straight(scope, receive, send)
 

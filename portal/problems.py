@@ -1,11 +1,18 @@
 """How a refusal reaches its reader: problem+json for programs, a page for browsers, one line for curl."""
 
+from math import ceil
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -82,15 +89,22 @@ def as_refusal(error: Exception) -> Refusal | None:
                 fields=_fields(error.detail),
             )
         case exceptions.Throttled():
-            return Refusal(
-                Code.QUOTA_EXHAUSTED,
-                "Too many requests.",
-                f"Try again in {getattr(error, 'wait', None) or 60:.0f} s.",
-            )
+            return rate_limited(getattr(error, "wait", None) or 60)
         case RequestDataTooBig():
-            most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            return too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        case TooManyFieldsSent():
+            most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
             return Refusal(
-                Code.TOO_LONG, f"The body has more than {most:,} bytes.", "Send less at once."
+                Code.TOO_LARGE,
+                f"The body has more than {most:,} fields.",
+                "Send less in one request.",
+            )
+        case TooManyFilesSent():
+            most = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+            return Refusal(
+                Code.TOO_LARGE,
+                f"The body has more than {most:,} files.",
+                "Send less in one request.",
             )
         case exceptions.ParseError():
             return Refusal(Code.INVALID, str(error.detail), "Send valid JSON.")
@@ -99,6 +113,26 @@ def as_refusal(error: Exception) -> Refusal | None:
                 Code.NOT_ALLOWED, "Your role does not allow this.", "Ask a manager of this site."
             )
     return None
+
+
+def rate_limited(seconds: float) -> Refusal:
+    """Too many requests of a kind; `seconds`: until the next one is allowed."""
+    wait = max(1, ceil(seconds))
+    return Refusal(
+        Code.RATE_LIMITED,
+        "Too many requests of this kind in a short time.",
+        f"Wait {wait} {'second' if wait == 1 else 'seconds'}, then send it again.",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def too_large(most: int) -> Refusal:
+    """A body of more than `most` bytes."""
+    return Refusal(
+        Code.TOO_LARGE,
+        f"The request is larger than {filesizeformat(most)}.",
+        "Send less in one request, or a smaller file.",
+    )
 
 
 def _fields(detail: Any) -> dict[str, list[str]]:

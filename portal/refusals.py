@@ -28,11 +28,13 @@ class Code(StrEnum):
     WRONG_NETWORK = "wrong_network"
     USED_UP = "used_up"
     QUOTA_EXHAUSTED = "quota_exhausted"
+    RATE_LIMITED = "rate_limited"
     WRONG_STATE = "wrong_state"
     CONFLICT = "conflict"
     INVALID = "invalid"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     TOO_LONG = "too_long"
+    TOO_LARGE = "too_large"
     TOO_EARLY = "too_early"
     BLOCKED = "blocked"
     EVIDENCE_MISSING = "evidence_missing"
@@ -48,7 +50,9 @@ STATUS = {
     Code.INVALID: 400,
     Code.TOO_LONG: 400,
     Code.RANGE_NOT_SATISFIABLE: 416,
+    Code.TOO_LARGE: 413,
     Code.QUOTA_EXHAUSTED: 429,
+    Code.RATE_LIMITED: 429,
     Code.UNAVAILABLE: 503,
 }  # every other code is 403
 
@@ -71,11 +75,13 @@ TITLE = {
     Code.WRONG_NETWORK: "This link is for another network",
     Code.USED_UP: "This link is used up",
     Code.QUOTA_EXHAUSTED: "Quota exhausted",
+    Code.RATE_LIMITED: "Too many requests",
     Code.WRONG_STATE: "Not possible in this state",
     Code.CONFLICT: "Somebody was quicker",
     Code.INVALID: "That input does not fit",
     Code.RANGE_NOT_SATISFIABLE: "That range is not in the file",
     Code.TOO_LONG: "Too long",
+    Code.TOO_LARGE: "Too large",
     Code.TOO_EARLY: "Not yet",
     Code.BLOCKED: "Closed to you",
     Code.EVIDENCE_MISSING: "An answer is still missing",

@@ -113,7 +113,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "portal.body_limits.body_limits",
     "portal.middleware.RefusalMiddleware",
+    "portal.throttling.ThrottleMiddleware",
     "portal.accounts.second_factor.SecondFactorMiddleware",
 ]
 
@@ -156,7 +158,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # ---- Redis: broker, streams, cache ---------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    }
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
@@ -282,6 +288,33 @@ else:
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("WEIGHBRIDGE_FROM_EMAIL", "Weighbridge <weighbridge@localhost>")
 
+# ---- Limits of requests --------------------------------------------------------------------------
+# Of a body, in bytes, where portal/body_limits.py says nothing else.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+# By one token, by one network where it says so, and twice by one account (portal/throttling.py). Empty: no limit.
+RATES: dict[str, str | None] = {
+    "wrong_tokens": "60/minute",
+    "anonymous": "1200/minute",
+    "reads": "3000/minute",
+    "changes": "300/minute",
+    "mails": "30/minute",
+    "claims": "120/minute",
+    "uploads": "60/minute",
+    "runs": "3000/minute",
+    "tokenizing": "3000/minute",
+    "links": "300/minute",
+    "files": "6000/minute",
+    "exports": "30/minute",
+}
+for _scope, _rate in env.dict("WEIGHBRIDGE_RATES", default={}).items():
+    if _scope not in RATES or not re.fullmatch(r"([1-9][0-9]*/(second|minute|hour|day))?", _rate):
+        raise ImproperlyConfigured(
+            f"WEIGHBRIDGE_RATES: {_scope}={_rate} must look like mails=30/minute; the names are "
+            f"{', '.join(RATES)}."
+        )
+    RATES[_scope] = _rate or None
+
 # ---- Webhooks ------------------------------------------------------------------------------------
 WEBHOOK_HTTP = DEMO  # without TLS: for a receiver on the machine of the demo
 # Networks beside the public ones that events may be sent into; in the demo this machine.
@@ -345,6 +378,8 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["portal.throttling.RouteThrottle"],
+    "DEFAULT_THROTTLE_RATES": RATES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {

@@ -71,7 +71,8 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problems.respond(
         request,
-        Refusal(
+        problems.as_refusal(exception)  # a body that is too large, say
+        or Refusal(
             Code.INVALID,
             "This request does not make sense to the site.",
             "Check the address, and send it again.",

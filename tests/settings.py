@@ -41,9 +41,10 @@ elif _worker:
     os.environ["REDIS_URL"] = f"{_server}/{int(_number) + int(_worker.removeprefix('gw'))}"
 
 from portal.settings import *  # noqa: E402, F403
-from portal.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
+from portal.settings import DATABASES, REST_FRAMEWORK, STATIC_ROOT, STORAGES  # noqa: E402
 
 ALLOWED_HOSTS = ["*"]
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {}  # tests/portal/test_throttling.py sets rates
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -22,12 +22,14 @@ from distribution import selectors
 from distribution.hub import card, errors, reading, tree
 from distribution.hub.reading import Asker
 from distribution.models import Revision
-from portal import hub_words
+from portal import hub_words, throttling
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import require_scope
 from portal.catalog.models import Release
 from portal.parsers import JSONBody
 from portal.refusals import Code, Refusal
+
+MAX_PATHS = 1_000  # of one call
 
 
 @extend_schema(exclude=True)  # it is described where it comes from, and in docs/reference/api.md
@@ -39,6 +41,8 @@ class HubView(APIView):
     authentication_classes = ()
     permission_classes = ()
     parser_classes = (JSONBody, FormParser)
+    throttle_classes = ()  # counted below, once the token is known
+    refusal_responder = staticmethod(errors.respond)
     asker: Asker
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
@@ -49,6 +53,7 @@ class HubView(APIView):
         self.asker = reading.asker(request._request)
         if self.asker.token:
             require_scope(self.asker.token, Scope.READ, Scope.DOWNLOAD)
+        throttling.check(request._request, account=self.asker.account, token=self.asker.token)
 
 
 class RepoView(HubView):
@@ -137,18 +142,24 @@ class Tree(RepoView):
         rows = tree.listing(files, folder.rstrip("/"), recursive=recursive)
         if not rows:
             raise errors.entry_not_found(repo, folder, revision.digest)
-        return Response(_expanded(request.query_params.get("expand"), rows, revision))
+        expand = request.query_params.get("expand") == "true"
+        return Response(_expanded(expand, rows, revision))
 
 
 class PathsInfo(RepoView):
     def post(self, request: Request, repo: str, rev: str) -> Response:
         revision = self.revision(rev)
-        files = tree.files_of(self.release, revision)
-        by_path = {file.path: tree.entry(file) for file in files}
-        by_path |= {path: tree.directory(path, files) for path in tree.folders(files)}
-        asked = [path.strip("/") for path in _texts(request.data, "paths")]
-        rows = [by_path[path] for path in asked if path in by_path]
-        return Response(_expanded((_texts(request.data, "expand") or [""])[0], rows, revision))
+        paths = _texts(request.data, "paths")
+        if len(paths) > MAX_PATHS:
+            raise Refusal(
+                Code.TOO_LONG,
+                f"This call names {len(paths):,} paths; it takes {MAX_PATHS:,}.",
+                "Ask for the others in further calls, or list the whole tree.",
+            )
+        rows = tree.rows_at(
+            tree.files_of(self.release, revision), dict.fromkeys(path.strip("/") for path in paths)
+        )
+        return Response(_expanded(_is_true(request.data, "expand"), rows, revision))
 
 
 class Refs(RepoView):
@@ -240,11 +251,12 @@ def _in_list(release: Release, revision: Revision | None) -> dict[str, Any]:
     return known
 
 
-def _expanded(asked: str | None, rows: list[dict[str, Any]], revision: Revision) -> list[Any]:
+def _expanded(expand: bool, rows: list[dict[str, Any]], revision: Revision) -> list[Any]:
     """With the last commit of each entry, if that was asked for: here every file is of its revision's."""
-    if asked != "true":
+    if not expand:
         return rows
-    return [{**row, "lastCommit": _commit(revision), "securityFileStatus": None} for row in rows]
+    more = {"lastCommit": _commit(revision), "securityFileStatus": None}
+    return [{**row, **more} for row in rows]
 
 
 def _commit(revision: Revision) -> dict[str, Any]:
@@ -259,6 +271,12 @@ def _texts(data: Any, name: str) -> list[str]:
         return list(data.getlist(name))
     values = data.get(name) if isinstance(data, dict) else None
     return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
+def _is_true(data: Any, name: str) -> bool:
+    """A flag of a form (`true`), or of a JSON body."""
+    value = data.get(name) if hasattr(data, "get") else None
+    return value is True or value == "true"
 
 
 def _limit(request: Request) -> int:

@@ -5,6 +5,7 @@ The clients' `verify` compares these with what lies on the disk.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -83,18 +84,31 @@ def entry(file: File) -> dict[str, Any]:
     return row
 
 
+def rows_at(files: list[File], paths: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of the files and folders at these paths, in their order; without those that are not there."""
+    by_path, oids = {file.path: file for file in files}, folder_oids(files)
+    rows = []
+    for path in paths:
+        if path in by_path:
+            rows.append(entry(by_path[path]))
+        elif path in oids:
+            rows.append(directory(path, oids[path]))
+    return rows
+
+
 def listing(files: list[File], folder: str, *, recursive: bool) -> list[dict[str, Any]]:
     """What is in a folder ("": the root), or below it at any depth. [] where there is no such folder."""
     before = f"{folder}/" if folder else ""
     below = [file for file in files if file.path.startswith(before)]
-    rows = [directory(path, files) for path in sorted(folders(below, before))]
+    oids = folder_oids(below)
+    rows = [directory(path, oids[path]) for path in sorted(folders(below, before))]
     rows += [entry(file) for file in below]
     return rows if recursive else [row for row in rows if "/" not in row["path"][len(before) :]]
 
 
-def directory(path: str, files: list[File]) -> dict[str, Any]:
+def directory(path: str, oid: str) -> dict[str, Any]:
     """A folder's row of a tree."""
-    return {"type": "directory", "path": path, "size": 0, "oid": _tree_oid(files, f"{path}/")}
+    return {"type": "directory", "path": path, "size": 0, "oid": oid}
 
 
 def folders(files: Iterable[File], before: str = "") -> set[str]:
@@ -107,23 +121,19 @@ def folders(files: Iterable[File], before: str = "") -> set[str]:
     return found
 
 
-def _tree_oid(files: list[File], before: str) -> str:
-    """git's hash of the folder whose paths begin so."""
-    below = [file for file in files if file.path.startswith(before)]
-    rows = {}
-    for file in below:
-        name, slash, _ = file.path[len(before) :].partition("/")
-        oid = _tree_oid(below, f"{before}{name}/") if slash else file.oid
-        rows[name + slash] = (b"40000 " if slash else b"100644 ", name, oid)
-    rows_in_order = [
-        rows[key] for key in sorted(rows)
-    ]  # git sorts a folder as if it ended in a slash
-    return _git_hash(
-        "tree",
-        b"".join(
-            mode + name.encode() + b"\0" + bytes.fromhex(oid) for mode, name, oid in rows_in_order
-        ),
-    )
+def folder_oids(files: list[File]) -> dict[str, str]:
+    """git's hash of each folder, all in one pass: the deepest first, for a folder holds its folders' hashes."""
+    entries: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+    for file in files:
+        folder, _, name = file.path.rpartition("/")
+        entries[folder].append((name, b"100644 %b\0" % name.encode() + bytes.fromhex(file.oid)))
+    oids: dict[str, str] = {}
+    for path in sorted(folders(files), key=lambda path: path.count("/"), reverse=True):
+        oids[path] = _git_hash("tree", b"".join(line for _, line in sorted(entries[path])))
+        parent, _, name = path.rpartition("/")
+        line = b"40000 %b\0" % name.encode() + bytes.fromhex(oids[path])
+        entries[parent].append((f"{name}/", line))  # git sorts a folder as if it ended in a slash
+    return oids
 
 
 def _git_hash(kind: str, content: bytes) -> str:

@@ -15,6 +15,7 @@ from distribution.hub.reading import Asker
 from distribution.hub.tree import File
 from distribution.models import Revision
 from distribution.views import ask_of, download
+from portal import throttling
 from portal.accounts.models import Scope
 from portal.accounts.permissions import require_scope
 from portal.catalog.models import Release
@@ -32,6 +33,7 @@ class Found:
     link: str = ""
 
 
+@throttling.counts_itself
 @require_safe
 async def resolve(request: HttpRequest, repo: str, rest: str) -> HttpResponseBase:
     """The file, under the grant of whoever the token belongs to.
@@ -66,6 +68,7 @@ def _to_the_commit(repo: str, found: Found) -> HttpResponse:
 def _find(request: HttpRequest, repo: str, rev: str, path: str) -> Found:
     """In this order: the token, the repo, the gate, the revision, the file."""
     asker = reading.asker(request)
+    throttling.check(request, account=asker.account, token=asker.token)
     release = release_known_to(asker.account, repo)
     if path == card.NAME and (found := _card(asker, release, rev)):
         return found

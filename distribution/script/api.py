@@ -1,7 +1,7 @@
 """The one endpoint that the script asks: text in lines, refusals in one line."""
 
 from django.db.models import Q
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -24,9 +24,10 @@ from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
 from portal.catalog.models import Release
 from portal.problems import as_refusal, request_id
-from portal.refusals import Refusal
+from portal.refusals import Code, Refusal
 
 TEXT = "text/plain; charset=utf-8"
+MAX_PATHS = 10_000  # as in a call for links over REST
 
 
 class PlainLinksSerializer(serializers.Serializer):
@@ -35,6 +36,17 @@ class PlainLinksSerializer(serializers.Serializer):
     paths = serializers.CharField(
         max_length=2_000_000, trim_whitespace=False, help_text="Names of files, one a line."
     )
+
+
+def _refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    response = HttpResponse(
+        refusal.line(request_id(request)),
+        status=refusal.status,
+        content_type=TEXT,
+        headers={**refusal.headers, "X-Error-Code": str(refusal.code)},
+    )
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 class Plain(APIView):
@@ -47,6 +59,7 @@ class Plain(APIView):
     permission_classes = (IsAuthenticated, HasScope)
     content_negotiation_class = OneForm
     parser_classes = (FormParser,)
+    refusal_responder = staticmethod(_refused)
     scope = Scope.DOWNLOAD
 
     @extend_schema(
@@ -77,6 +90,12 @@ class Plain(APIView):
         asked.is_valid(raise_exception=True)
         release = _named(asked.validated_data["release"])
         paths = asked.validated_data["paths"].splitlines()
+        if len(paths) > MAX_PATHS:
+            raise Refusal(
+                Code.TOO_LONG,
+                f"This call names {len(paths):,} files; it takes {MAX_PATHS:,}.",
+                "Ask for the others in further calls.",
+            )
         assert isinstance(request.user, Account)
         try:  # first, so that nobody without a grant learns which revisions there are
             grant = _grant(request, release)
@@ -95,14 +114,7 @@ class Plain(APIView):
         refusal = as_refusal(exc)
         if refusal is None:
             return super().handle_exception(exc)
-        response = HttpResponse(
-            refusal.line(request_id(self.request._request)),
-            status=refusal.status,
-            content_type=TEXT,
-            headers={**refusal.headers, "X-Error-Code": str(refusal.code)},
-        )
-        response["Cache-Control"] = "no-store"
-        return response
+        return _refused(self.request._request, refusal)
 
 
 def _lines(text: str) -> HttpResponse:

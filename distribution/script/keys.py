@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from access_requests.models import Grant
 from distribution import selectors
+from portal import throttling
 from portal.accounts.models import Account
 from portal.refusals import Code, Refusal
 
@@ -75,7 +76,11 @@ class ScriptKeyAuthentication(BaseAuthentication):
         scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not text.startswith(PREFIX):
             return None
-        key = read(text)
+        try:
+            key = read(text)
+        except exceptions.AuthenticationFailed:
+            throttling.check_wrong_token(request)
+            raise
         return key.grant.account, key
 
     def authenticate_header(self, request: Request) -> str:

@@ -8,15 +8,16 @@ from functools import wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
-from inference_sandbox.openai.errors import ApiError, of_any, respond
-from portal import problems
+from inference_sandbox.openai.errors import ApiError, of_any, of_refusal, respond
+from portal import problems, throttling
 from portal.accounts.authentication import token_of
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import require_scope
+from portal.refusals import Refusal
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -39,7 +40,8 @@ def door(*methods: str) -> Callable[[View], View]:
                     raise
                 return respond(request, known)
 
-        return opened
+        opened.refusal_responder = _respond  # type: ignore[attr-defined]
+        return throttling.counts_itself(opened)
 
     return decorate
 
@@ -51,7 +53,12 @@ def _account(request: HttpRequest) -> Account:
         assert refusal is not None
         raise refusal
     require_scope(token, Scope.SANDBOX)
+    throttling.check(request, account=token.account, token=token)
     return token.account
+
+
+def _respond(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    return respond(request, of_refusal(refusal, ""))
 
 
 def _not_supported(request: HttpRequest, methods: Sequence[str]) -> ApiError:

@@ -63,7 +63,9 @@ def of_refusal(refusal: Refusal, model: str, names: Mapping[str, str] = PARAMS) 
             error = invalid(param, refusal.text, "context_length_exceeded")
         case Code.INVALID:
             error = invalid(param, refusal.text)
-        case Code.QUOTA_EXHAUSTED:
+        case Code.TOO_LARGE:
+            error = ApiError(413, "request_too_large", refusal.text)
+        case Code.QUOTA_EXHAUSTED | Code.RATE_LIMITED:
             error = ApiError(429, "rate_limit_exceeded", refusal.text)
             headers.setdefault("Retry-After", SOON)
         case Code.UNAVAILABLE:

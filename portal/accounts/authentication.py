@@ -8,14 +8,24 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
+from portal import throttling
 from portal.accounts.models import Account, ApiToken
 
 
 def token_of(request: HttpRequest | Request) -> ApiToken | None:
     """The valid token that the request carries; None if it carries none at all.
 
-    Raises AuthenticationFailed for a token that is unknown, expired or of a closed account.
+    Raises AuthenticationFailed for a token that is unknown, expired or of a closed account, and the Refusal
+    RATE_LIMITED where a network sends one such after the other.
     """
+    try:
+        return _valid_token(request)
+    except exceptions.AuthenticationFailed:
+        throttling.check_wrong_token(request)
+        raise
+
+
+def _valid_token(request: HttpRequest | Request) -> ApiToken | None:
     header = get_authorization_header(request).split()  # type: ignore[arg-type]
     if not header or header[0].lower() != b"bearer":
         return None

@@ -3,8 +3,12 @@
 The clients themselves: tests/conformance/test_hub_*.py.
 """
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client, RequestFactory
@@ -201,3 +205,35 @@ def test_links_come_as_lines_for_programs_that_read_lines(
     assert refused.status_code == 403
     assert refused["Content-Type"] == "text/plain; charset=utf-8"
     assert refused.content.decode().startswith("not_granted: You have no grant for LLaMA 7B.")
+
+
+# ---- many paths in one call ----------------------------------------------------------------------
+
+PATHS_INFO = "/api/models/meta/llama-7b/paths-info/main"
+
+
+def test_equal_paths_are_answered_once_and_cost_no_query_each(
+    revision: Revision, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    paths = ["params.json", "consolidated.00.pth", "params.json/"] * 300
+    with django_assert_max_num_queries(8):
+        rows = Client().post(
+            PATHS_INFO, {"paths": paths, "expand": True}, content_type="application/json"
+        )
+    assert [row["path"] for row in rows.json()] == ["params.json", "consolidated.00.pth"]
+    assert all(row["lastCommit"]["id"] == revision.digest for row in rows.json())
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_more_paths_than_one_call_may_name_are_refused_in_the_hubs_words(
+    revision: Revision, kind: str
+) -> None:
+    def ask(count: int) -> Any:
+        paths = {"paths": [f"file-{number}" for number in range(count)]}
+        body = json.dumps(paths) if kind.endswith("json") else urlencode(paths, doseq=True)
+        return Client().post(PATHS_INFO, body, content_type=kind)
+
+    assert ask(1_000).json() == []
+    refused = ask(1_001)
+    assert (refused.status_code, refused["X-Error-Code"]) == (400, "too_long")
+    assert "1,000" in refused["X-Error-Message"]
