@@ -172,4 +172,4 @@ def test_a_body_of_many_megabytes_is_refused_unread(alice: Account) -> None:
     body = '{"releases": ["' + "x" * 3_000_000 + '"]}'
     answer = with_token(alice).post("/api/v1/applications/", body, content_type="application/json")
     assert answer.status_code == 413
-    assert "bytes" in answer.json()["detail"]
+    assert "2.5\xa0MB" in answer.json()["detail"]
