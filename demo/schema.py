@@ -23,7 +23,10 @@ def is_from_older_version(home: Path) -> bool:
     stamp = home / STAMP
     if stamp.exists():
         return stamp.read_text().strip() != digest()
-    return (home / DATABASE).exists()
+    database = home / DATABASE
+    return (
+        database.exists() and database.stat().st_size > 0
+    )  # an empty one: nothing was migrated yet
 
 
 def write_stamp(home: Path) -> None:

@@ -97,8 +97,10 @@ def test_a_home_of_an_older_version_is_refused_and_left_as_it_is(tmp_path: Path)
 
 def test_a_home_of_this_version_is_not_from_an_older_one(tmp_path: Path) -> None:
     assert not schema.is_from_older_version(tmp_path), "an empty folder"
-    schema.write_stamp(tmp_path)
     (tmp_path / schema.DATABASE).touch()
+    assert not schema.is_from_older_version(tmp_path), "an empty database"
+    schema.write_stamp(tmp_path)
+    (tmp_path / schema.DATABASE).write_bytes(b"of this version")
     assert not schema.is_from_older_version(tmp_path)
     (tmp_path / schema.STAMP).write_text("another digest\n")
     assert schema.is_from_older_version(tmp_path)
