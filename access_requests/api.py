@@ -228,7 +228,7 @@ class Return(Act):
         return self.perform(request, pk)
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.return_for_correction(pk, actor=actor, message=given["message"])
+        services.return_for_correction(pk, actor=actor, **given)
 
 
 class Approve(Act):
@@ -244,6 +244,7 @@ class Approve(Act):
         services.decide(
             pk,
             actor=actor,
+            seen=given["seen"],
             approve=True,
             reason=given["reason"],
             ends_at=given.get("ends_at"),

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access_requests import evidence, selectors, words
+from access_requests import evidence, selectors, versions, words
 from access_requests.models import (
     Application,
     Grant,
@@ -100,7 +100,14 @@ class DeskSerializer(serializers.Serializer[Any]):
     claimed_by = PersonSerializer(allow_null=True)
     claimed_at = serializers.DateTimeField(allow_null=True)
     decided_by = PersonSerializer(allow_null=True)
-    evidence = CheckSerializer(many=True)
+    evidence = CheckSerializer(
+        many=True, help_text="Made now; once it is decided, what was on the screen at the decision."
+    )
+    version = serializers.CharField(
+        allow_null=True,
+        help_text="What a decision is about: send it back with it. Null for who may not act on it, "
+        "and once it is decided.",
+    )
     notes = NoteSerializer(many=True, help_text="Internal; empty for who may not act on it.")
     opinions = OpinionSerializer(many=True, help_text="Empty for who may not act on it.")
 
@@ -211,7 +218,11 @@ class _Desk:
         self.claimed_by = application.claimed_by
         self.claimed_at = application.claimed_at
         self.decided_by = application.decided_by
-        self.evidence = evidence.readable(evidence.snapshot(application), role)
+        kept = evidence.kept(application)
+        checks = kept or evidence.snapshot(application)
+        self.evidence = evidence.readable(checks, role)
+        acts = inside and not kept
+        self.version = versions.version_of(application, checks) if acts else None
         notes = application.notes.select_related("author")
         asked = application.opinions.select_related("asked_by", "reviewer")
         self.notes = list(notes) if inside else []
@@ -248,11 +259,22 @@ class SubmitSerializer(serializers.Serializer[Any]):
     )
 
 
-class ReturnSerializer(serializers.Serializer[Any]):
+class SeenSerializer(serializers.Serializer[Any]):
+    """For what is decided on: the version that was read."""
+
+    version = serializers.CharField(
+        source="seen",
+        max_length=versions.MOST,
+        help_text="`review.version` of the application as you read it. Where it has changed since, "
+        "nothing is decided: 409 `changed`.",
+    )
+
+
+class ReturnSerializer(SeenSerializer):
     message = serializers.CharField(max_length=4000, help_text="What has to be mended.")
 
 
-class ApproveSerializer(serializers.Serializer[Any]):
+class ApproveSerializer(SeenSerializer):
     releases = serializers.ListField(
         child=serializers.CharField(max_length=200),
         required=False,
@@ -271,7 +293,7 @@ class ApproveSerializer(serializers.Serializer[Any]):
     )
 
 
-class RefuseSerializer(serializers.Serializer[Any]):
+class RefuseSerializer(SeenSerializer):
     reason = serializers.CharField(max_length=4000, help_text="Told to the applicant.")
     apply_again_from = serializers.DateTimeField(
         required=False, help_text="When a new application is possible; at once if left out."
@@ -293,7 +315,7 @@ class AskColleagueSerializer(ColleagueSerializer):
     question = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
 
 
-class AdviseSerializer(serializers.Serializer[Any]):
+class AdviseSerializer(SeenSerializer):
     advice = serializers.ChoiceField(choices=[one for one in Opinion.Advice.choices if one[0]])
     answer = serializers.CharField(max_length=4000, help_text="Why, in a sentence or more.")
 

@@ -22,6 +22,7 @@ class State(models.TextChoices):
 APPEAL_STATES = frozenset({State.APPEALED, State.IN_APPEAL})
 UNCLAIMED_STATES = frozenset({State.SUBMITTED, State.APPEALED})
 QUEUE_STATES = frozenset({State.SUBMITTED, State.IN_REVIEW}) | APPEAL_STATES
+AWAITED_IN = QUEUE_STATES | {State.RETURNED}  # what others are asked for still counts
 OPEN_STATES = frozenset({State.DRAFT, State.RETURNED}) | QUEUE_STATES
 DECIDED_STATES = frozenset({State.APPROVED, State.REFUSED})
 EDITABLE_STATES = frozenset({State.DRAFT, State.RETURNED})

@@ -119,12 +119,16 @@ def _decide(application: Application, story: Story) -> None:
     reviewer = Account.objects.get(email=story.reviewer)
     with _days_ago(story.days - story.decided_after):
         services.claim(application.pk, actor=reviewer)
+        seen = services.read_now(application.pk)
         if story.outcome == "return":
-            services.return_for_correction(application.pk, actor=reviewer, message=story.reason)
+            services.return_for_correction(
+                application.pk, actor=reviewer, seen=seen, message=story.reason
+            )
         elif story.outcome in ("approve", "refuse"):
             services.decide(
                 application.pk,
                 actor=reviewer,
+                seen=seen,
                 approve=story.outcome == "approve",
                 reason=story.reason,
             )

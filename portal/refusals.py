@@ -31,6 +31,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     WRONG_STATE = "wrong_state"
     CONFLICT = "conflict"
+    CHANGED = "changed"
     INVALID = "invalid"
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     TOO_LONG = "too_long"
@@ -46,6 +47,7 @@ STATUS = {
     Code.NOT_FOUND: 404,
     Code.WRONG_STATE: 409,
     Code.CONFLICT: 409,
+    Code.CHANGED: 409,
     Code.EVIDENCE_MISSING: 409,
     Code.INVALID: 400,
     Code.TOO_LONG: 400,
@@ -78,6 +80,7 @@ TITLE = {
     Code.RATE_LIMITED: "Too many requests",
     Code.WRONG_STATE: "Not possible in this state",
     Code.CONFLICT: "Somebody was quicker",
+    Code.CHANGED: "Changed since you opened it",
     Code.INVALID: "That input does not fit",
     Code.RANGE_NOT_SATISFIABLE: "That range is not in the file",
     Code.TOO_LONG: "Too long",

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 
-from access_requests import evidence, selectors, services, words
+from access_requests import evidence, selectors, services, versions, words
 from access_requests.admin import fairness
 from access_requests.admin import review_forms as fill_in
 from access_requests.admin.desk import Desk, reviewer
@@ -25,8 +25,7 @@ from access_requests.admin.filters import (
     TabFilter,
 )
 from access_requests.models import Application, SavedFilter, State
-from access_requests.selectors.witnesses import AWAITED_IN
-from access_requests.workflow import THE_DESK, Action, Role, actions_for
+from access_requests.workflow import AWAITED_IN, THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 
@@ -269,6 +268,8 @@ class ApplicationAdmin(Desk):
         may = self._may(person, obj, role)
         shown = selectors.answers_on_the_table(obj)
         is_own = role == Role.APPLICANT
+        kept = evidence.kept(obj)
+        checks = kept or evidence.snapshot(obj)
         return {
             "application": obj,
             "age": age_in_words(obj),
@@ -285,13 +286,12 @@ class ApplicationAdmin(Desk):
             "answers": words.answered(obj, shown.answers, shown.before),
             "corrected": shown.before is not None,
             # Reviewers apply too; then they see no more of their case than other applicants do.
-            "evidence": _grouped(
-                evidence.readable(_kept_evidence(obj) or evidence.snapshot(obj), role)
-            ),
+            "evidence": _grouped(evidence.readable(checks, role)),
+            "seen": versions.version_of(obj, checks) if role in THE_DESK and not kept else "",
             "alike": evidence.alike(obj) if role in THE_DESK else [],
             "rule": selectors.rule_behind(obj),
             "may_see_rule": is_manager(person),
-            "evidence_is_kept": bool(_kept_evidence(obj)),
+            "evidence_is_kept": bool(kept),
             "events": [] if is_own else words.latest(words.events(obj)),
             "thread": obj.messages.select_related("author"),
             "reviews": [] if is_own else obj.reviews.select_related("reviewer"),
@@ -355,14 +355,6 @@ def _link(pk: int) -> dict[str, str]:
         "url": reverse("admin:access_requests_application_change", args=[pk]),
         "reference": Application(pk=pk).reference,
     }
-
-
-def _kept_evidence(application: Application) -> list[dict[str, Any]]:
-    """What was on screen at the decision, once there is one."""
-    if application.decided_at is None:
-        return []
-    last = application.reviews.exclude(evidence=[]).last()
-    return last.evidence if last else []
 
 
 def _typed_in_vain(bound: dict[str, forms.Form], may: set[str]) -> str:

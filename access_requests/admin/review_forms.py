@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from access_requests import selectors
+from access_requests import selectors, versions
 from access_requests.forms import ReleaseChoices
 from access_requests.models import Application, Opinion, ReasonTemplate, Tier, Witness
 from access_requests.services.reviewing import DEFAULT_GRANT
@@ -32,7 +32,13 @@ def day(label: str, *, required: bool = True, **more: Any) -> forms.DateField:
     return forms.DateField(label=label, widget=widget, required=required, **more)
 
 
-class ReturnForm(forms.Form):
+class SeenForm(forms.Form):
+    """Brings back the version that the page carried. The page writes it, always that which it shows now."""
+
+    seen = forms.CharField(required=False, max_length=versions.MOST, widget=forms.HiddenInput)
+
+
+class ReturnForm(SeenForm):
     message = long_text(
         "What has to be mended",
         help_text="Told to the applicant. You keep the claim, and see afterwards what changed.",
@@ -55,7 +61,7 @@ class RecuseForm(forms.Form):
     )
 
 
-class AdviseForm(forms.Form):
+class AdviseForm(SeenForm):
     advice = forms.ChoiceField(
         choices=[one for one in Opinion.Advice.choices if one[0]],
         widget=forms.RadioSelect,
@@ -64,7 +70,7 @@ class AdviseForm(forms.Form):
     answer = long_text("Why", rows=3)
 
 
-class ChecklistForm(forms.Form):
+class ChecklistForm(SeenForm):
     """With the checklist of the releases; without the field when there is none."""
 
     checklist = forms.MultipleChoiceField(
@@ -124,6 +130,7 @@ class RefuseForm(ChecklistForm):
         """As `services.decide` takes them."""
         given = self.cleaned_data
         return {
+            "seen": given["seen"],
             "reason": self._reason(given),
             "apply_again_from": start_of(given.get("apply_again_from")),
             "checklist": given.get("checklist", []),
@@ -160,6 +167,7 @@ class ApproveForm(ChecklistForm):
         """As `services.decide` takes them."""
         given = self.cleaned_data
         return {
+            "seen": given["seen"],
             "releases": given["releases"],
             "tier": Tier(given["tier"]),
             "ends_at": end_of(given["ends_at"]),

@@ -11,7 +11,8 @@ from typing import Any
 
 from access_requests.evidence import answers, institutions, listed, mail, orcid, records, witnesses
 from access_requests.evidence.base import Check, check, mail_domain, same_organisation
-from access_requests.models import Application
+from access_requests.models import Application, Review
+from access_requests.workflow import DECIDED_STATES
 
 __all__ = [
     "CHECKS",
@@ -21,6 +22,7 @@ __all__ = [
     "check",
     "fingerprint",
     "gather",
+    "kept",
     "mail_domain",
     "readable",
     "ror_of",
@@ -68,3 +70,15 @@ def gather(application: Application) -> list[Check]:
 def snapshot(application: Application) -> list[dict[str, Any]]:
     """The checks as JSON, to keep with a decision."""
     return [asdict(made) for made in gather(application)]
+
+
+def kept(application: Application) -> list[dict[str, Any]]:
+    """What was on the screen at the decision that stands; empty while there is one to make.
+
+    An appeal is decided on evidence of its own, so while it waits nothing that was kept is shown.
+    """
+    if application.state not in DECIDED_STATES:
+        return []
+    decisions = (Review.Outcome.APPROVED, Review.Outcome.REFUSED)
+    found = [one for one in application.reviews.all() if one.outcome in decisions]
+    return found[-1].evidence if found else []

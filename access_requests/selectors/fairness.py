@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
-from access_requests.models import Application, Opinion, Review, SecondLook, State
+from access_requests.models import Application, Opinion, Review, SecondLook
 from portal.accounts.models import Account
 
 SMALL_GROUP = 5  # fewer say something about people, not about groups
@@ -155,17 +155,19 @@ def _in_a_row(since: datetime) -> Iterable[tuple[bool, bool]]:
 
 
 def _advice(since: datetime) -> Iterable[tuple[bool, bool]]:
-    """What a colleague advised, beside the decision since."""
+    """What a colleague advised, beside the decision that followed; not beside one that was made before."""
+    decided = Review.objects.filter(outcome__in=[Review.Outcome.APPROVED, Review.Outcome.REFUSED])
     given = Opinion.objects.filter(
-        advice__in=[Opinion.Advice.APPROVE, Opinion.Advice.REFUSE], answered_at__isnull=False
+        advice__in=[Opinion.Advice.APPROVE, Opinion.Advice.REFUSE],
+        answered_at__isnull=False,
+        application__in=decided.filter(closed_at__gte=since).values("application"),
     )
-    decided = dict(
-        Application.objects.filter(
-            pk__in=given.values("application"),
-            state__in=[State.APPROVED, State.REFUSED],
-            decided_at__gte=since,
-        ).values_list("pk", "state")
-    )
-    for application, advice in given.values_list("application", "advice"):
-        if application in decided:
-            yield advice == Opinion.Advice.APPROVE, decided[application] == State.APPROVED
+    decisions = decided.filter(
+        application=OuterRef("application"), closed_at__gte=OuterRef("answered_at")
+    ).order_by("closed_at")
+    followed = given.annotate(
+        outcome=Subquery(decisions.values("outcome")[:1]),
+        decided_at=Subquery(decisions.values("closed_at")[:1]),
+    ).filter(decided_at__gte=since)
+    for advice, outcome in followed.values_list("advice", "outcome"):
+        yield advice == Opinion.Advice.APPROVE, outcome == Review.Outcome.APPROVED

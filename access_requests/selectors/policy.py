@@ -17,7 +17,7 @@ from access_requests.models import (
 )
 from access_requests.selectors.people import addresses_heard, vouched
 from access_requests.selectors.second_looks import open_look
-from access_requests.workflow import APPEAL_STATES, DECIDED_STATES
+from access_requests.workflow import APPEAL_STATES, AWAITED_IN, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.addresses import addresses_of, digests
 from portal.accounts.models import Account
@@ -160,7 +160,9 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
 
 
 def opinion_asked_of(account: Account, application: Application) -> Opinion | None:
-    """The review that somebody waits for from this person."""
+    """The review that somebody waits for from this person; none once it is decided."""
+    if application.state not in AWAITED_IN:
+        return None
     if application.recusals.filter(reviewer=account).exists():
         return None
     return application.opinions.filter(

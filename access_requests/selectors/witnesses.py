@@ -12,7 +12,7 @@ from access_requests.models import Application, DecisionPolicy, Waiver, Witness
 from access_requests.questions import asked as asked_questions
 from access_requests.questions import hidden
 from access_requests.selectors.applications import answers_on_the_table, role_in
-from access_requests.workflow import EDITABLE_STATES, QUEUE_STATES, THE_DESK, State
+from access_requests.workflow import AWAITED_IN, EDITABLE_STATES, QUEUE_STATES, THE_DESK
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import LicenceVersion, Release
@@ -20,7 +20,6 @@ from portal.refusals import Code, Refusal
 
 Kind, Status = Witness.Kind, Witness.Status
 TAKES_WITNESSES = EDITABLE_STATES | QUEUE_STATES  # people can be named
-AWAITED_IN = QUEUE_STATES | {State.RETURNED}  # links open, and mails go out
 OUT = (Status.REPLACED, Status.CANCELLED)
 AGAIN = (Status.ASKED, Status.LAPSED, Status.BOUNCED)  # the mail can be sent once more
 

@@ -22,6 +22,7 @@ from access_requests.services.coapplicants import (
     remove,
 )
 from access_requests.services.conversation import note, write
+from access_requests.services.deciding import read_now
 from access_requests.services.granting import (
     accept_licence,
     expire_grants,
@@ -117,6 +118,7 @@ __all__ = [
     "prepare_left_over",
     "prepare_review",
     "publish_version",
+    "read_now",
     "reading_behind",
     "recuse",
     "refuse_renewal",

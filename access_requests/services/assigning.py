@@ -8,7 +8,9 @@ from django.utils import timezone
 from access_requests import selectors, workflow
 from access_requests.models import Application, Opinion, Recusal, Review, State
 from access_requests.services.acts import Denial, act, locked, recorded, required_text
-from access_requests.workflow import QUEUE_STATES, UNCLAIMED_STATES, Action, Role
+from access_requests.services.deciding import check_seen, read_where
+from access_requests.versions import Snapshot
+from access_requests.workflow import AWAITED_IN, QUEUE_STATES, UNCLAIMED_STATES, Action, Role
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -156,15 +158,22 @@ def ask(
     return made
 
 
-def advise(application_id: int, *, actor: Account, advice: str, answer: str) -> Opinion:
-    """Answer a request for a review, once."""
+def advise(
+    application_id: int, *, actor: Account, seen: str | Snapshot, advice: str, answer: str
+) -> Opinion:
+    """Answer a request for a review, once, while it is not decided. `seen`: as in `decide`."""
+    read = read_where(
+        application_id, lambda found: selectors.opinion_asked_of(actor, found) is not None
+    )
     with recorded(Application(pk=application_id), "advise", actor=actor):
         application = locked(application_id)
         found = selectors.opinion_asked_of(actor, application)
         if found is None:
+            _check_not_over(application, actor)
             raise Denial(
                 Code.NOT_FOUND, "Nobody waits for your advice on this one.", "See your queue."
             )
+        check_seen(application, seen, read)
         if advice not in (Opinion.Advice.APPROVE, Opinion.Advice.REFUSE, Opinion.Advice.UNSURE):
             text = "Choose approve, refuse or unsure."
             raise Refusal(Code.INVALID, text, "Choose one.", fields={"advice": [text]})
@@ -175,6 +184,22 @@ def advise(application_id: int, *, actor: Account, advice: str, answer: str) -> 
         record(Verb.OPINION_GIVEN, application, actor=actor, advice=str(advice))
         send("opinion_given", to=found.asked_by, application=application, opinion=found)
     return found
+
+
+def _check_not_over(application: Application, actor: Account) -> None:
+    """Advice that comes after the decision is none. Raises Refusal WRONG_STATE for who was asked."""
+    asked = application.opinions.filter(
+        reviewer=actor, kind=Opinion.Kind.REVIEW, advice=Opinion.Advice.OPEN
+    )
+    if application.state not in AWAITED_IN and asked.exists():
+        raise Refusal(
+            Code.WRONG_STATE,
+            f"{application.reference} is “{application.get_state_display()}”: your advice cannot "
+            "change that any more.",
+            "Nothing is left to do; see its page for the decision.",
+            since=application.decided_at,
+            url=application.get_absolute_url(),
+        )
 
 
 def _check_colleague(application: Application, reviewer: Account) -> None:

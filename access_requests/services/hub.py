@@ -1,6 +1,10 @@
 """What the hub's API for access requests asks for, done with the acts that the desk has.
 
 accept = claim and approve; reject = claim and refuse, or revoke; cancel = suspend until somebody accepts or rejects.
+
+The clients of the hub cannot send the version that a decision is about: their protocol has no field for it, and its
+lists show no evidence. So these acts decide on what is there when the call comes, and what changes during the call
+refuses them.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,6 +13,7 @@ from dataclasses import dataclass
 from access_requests import selectors
 from access_requests.models import Application, Grant, State, Tier
 from access_requests.services.acts import Denial, locked, recorded
+from access_requests.services.deciding import read_now
 from access_requests.services.granting import reinstate, revoke, suspend
 from access_requests.services.reviewing import claim, decide
 from portal.accounts import roles
@@ -58,12 +63,15 @@ def accept_request(account: Account, release: Release, *, actor: Account) -> Out
 
 def _approve(application: Application, release: Release, *, actor: Account) -> Outcome:
     others = _others(application, release)
+    seen = read_now(application.pk)
     with recorded(application, "accept", actor=actor):
         _claimed(application.pk, actor=actor)
         first = selectors.endorsements(application).last()
         # Of two approvals the second gives what the first gave, for the client has no words for it.
         tier = Tier(first.terms["tier"]) if first else Tier.WEIGHTS
-        decided = decide(application.pk, actor=actor, approve=True, releases=[release], tier=tier)
+        decided = decide(
+            application.pk, actor=actor, seen=seen, approve=True, releases=[release], tier=tier
+        )
     if decided.state != State.APPROVED:
         return Outcome(
             "pending",
@@ -104,6 +112,7 @@ def reject_request(account: Account, release: Release, *, actor: Account, reason
 def _refuse(
     application: Application, release: Release, keeps_access: bool, *, actor: Account, reason: str
 ) -> Outcome:
+    seen = read_now(application.pk)
     with recorded(application, "reject", actor=actor):
         _claimed(application.pk, actor=actor)
         if others := _others(application, release):
@@ -114,7 +123,7 @@ def _refuse(
                 "Decide it on its page, or accept the releases that you mean.",
                 url=application.get_absolute_url(),
             )
-        decide(application.pk, actor=actor, approve=False, reason=reason)
+        decide(application.pk, actor=actor, seen=seen, approve=False, reason=reason)
     warning = "They hold a grant from before; cancel or reject once more to end it."
     return Outcome("rejected", warning if keeps_access else "")
 

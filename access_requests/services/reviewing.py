@@ -7,14 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from access_requests import evidence, selectors, workflow
+from access_requests import selectors, workflow
 from access_requests.models import Application, AutomaticRule, Message, Review, State, Tier
 from access_requests.regions import region_of
 from access_requests.services.acts import act, required_text
 from access_requests.services.assigning import hand_to
+from access_requests.services.deciding import deciding
 from access_requests.services.granting import bring_grants
 from access_requests.services.second_looks import draw
 from access_requests.services.witnesses import cancel_witnesses
+from access_requests.versions import Snapshot
 from access_requests.workflow import Action, Role
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -53,12 +55,14 @@ def release(application_id: int, *, actor: Account) -> Application:
     return application
 
 
-def return_for_correction(application_id: int, *, actor: Account, message: str) -> Application:
-    """Ask the applicant to mend something.
+def return_for_correction(
+    application_id: int, *, actor: Account, seen: str | Snapshot, message: str
+) -> Application:
+    """Ask the applicant to correct something.
 
-    The claim is kept, and so are the answers as they were.
+    The claim is kept, and so are the answers as they were. `seen`: as in `decide`.
     """
-    with act(application_id, Action.RETURN, actor=actor) as (application, to):
+    with deciding(application_id, Action.RETURN, actor=actor, seen=seen) as (application, to, _):
         message = required_text(message, field="message", why="Say what has to be mended.")
         Message.objects.create(
             application=application,
@@ -84,6 +88,7 @@ def decide(
     application_id: int,
     *,
     actor: Account,
+    seen: str | Snapshot,
     approve: bool,
     reason: str = "",
     ends_at: datetime | None = None,
@@ -95,24 +100,30 @@ def decide(
 ) -> Application:
     """Approve or refuse a claimed application; once.
 
+    `seen`: the version that was on the decider's screen; where there is no screen, a snapshot read just now.
     `ends_at`: when the grants end, a year from now if not given. `releases`: some of those asked
     for; all that are not withdrawn if not given. `checklist`: the items that were ticked; an
     approval needs all. `apply_again_from`: after a refusal, when a new application is possible.
     Where two people have to approve, the first approval sends it back to the queue and grants
     nothing. `rule`: the automatic rule that approves, as `actor` its account; refused wherever a
     person has to look. A refusal needs a reason. Raises Refusal CONFLICT naming who decided before
-    and when, INVALID, WITHDRAWN, BLOCKED, EVIDENCE_MISSING, WRONG_STATE.
+    and when, CHANGED, INVALID, WITHDRAWN, BLOCKED, EVIDENCE_MISSING, WRONG_STATE.
     """
     if approve:
         return _approve(
             application_id,
             actor=actor,
+            seen=seen,
             reason=reason.strip(),
             terms=Wanted(releases, Tier(tier), ends_at),
             ticked=list(checklist),
             rule=rule,
         )
-    with act(application_id, Action.REFUSE, actor=actor) as (application, to):
+    with deciding(application_id, Action.REFUSE, actor=actor, seen=seen) as (
+        application,
+        to,
+        checks,
+    ):
         reason = required_text(
             reason, field="reason", why="A refusal needs a reason, told to the applicant."
         )
@@ -124,7 +135,7 @@ def decide(
             Review.Outcome.REFUSED,
             **_measured(application),
             reason=reason,
-            evidence=evidence.snapshot(application),
+            evidence=checks,
             checklist=_ticks(asked, list(checklist)),
         )
         cancel_witnesses(application, actor=actor)
@@ -147,13 +158,14 @@ def _approve(
     application_id: int,
     *,
     actor: Account,
+    seen: str | Snapshot,
     reason: str,
     terms: Wanted,
     ticked: list[str],
     rule: AutomaticRule | None,
 ) -> Application:
     action = Action.APPROVE_BY_RULE if rule else Action.APPROVE
-    with act(application_id, action, actor=actor) as (application, to):
+    with deciding(application_id, action, actor=actor, seen=seen) as (application, to, checks):
         selectors.check_not_blocked(application.applicant, application.family)
         granted = _granted(application, terms.releases)
         selectors.check_evidence(application, granted)
@@ -162,12 +174,12 @@ def _approve(
         checked = _ticks(granted, ticked, all_of_them=True)
         closing: dict[str, Any] = {
             "reason": reason,
-            "evidence": evidence.snapshot(application),
+            "evidence": checks,
             "checklist": checked,
             "terms": _as_json(granted, terms.tier, end),
         }
         if rule is not None:
-            _begin_review_of(rule, actor, application, granted, terms.tier, closing["evidence"])
+            _begin_review_of(rule, actor, application, granted, terms.tier, checks)
         if first is None and selectors.approvals_needed(application, granted) > 1:
             _endorse(application, actor, closing)
             return application

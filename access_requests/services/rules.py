@@ -10,6 +10,7 @@ from django.utils import timezone
 from access_requests import evidence, selectors
 from access_requests.models import Application, AutomaticRule, State, Tier
 from access_requests.services.acts import act_of_manager
+from access_requests.services.deciding import read_now
 from access_requests.services.reviewing import decide
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -87,11 +88,15 @@ def apply_rules(application_id: int) -> bool:
     if application is None:
         return False
     left = []
-    for rule in selectors.rules_for(application):
+    rules = selectors.rules_for(application)
+    seen = read_now(application_id) if rules else None
+    for rule in rules:
+        assert seen is not None
         try:
             decide(
                 application_id,
                 actor=rule.account,
+                seen=seen,
                 approve=True,
                 tier=Tier.TRY,
                 ends_at=timezone.now() + timedelta(days=rule.grant_days),

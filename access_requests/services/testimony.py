@@ -11,9 +11,10 @@ from django.utils import timezone
 from access_requests import mailed_links, selectors
 from access_requests.models import Application, Witness
 from access_requests.models.witness import REMIND_AFTER
-from access_requests.selectors.witnesses import AWAITED_IN, Reading
+from access_requests.selectors.witnesses import Reading
 from access_requests.services.acts import locked, required_text
 from access_requests.services.witnesses import mail_to
+from access_requests.workflow import AWAITED_IN
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.mail.services import GIVE_UP_AFTER, send

@@ -16,7 +16,7 @@ from access_requests.models import Application, CoApplicant, Waiver, Witness
 from access_requests.models.people import new_nonce
 from access_requests.models.witness import LINK_DAYS
 from access_requests.names import same_name
-from access_requests.selectors.witnesses import AGAIN, AWAITED_IN, OUT, TAKES_WITNESSES
+from access_requests.selectors.witnesses import AGAIN, OUT, TAKES_WITNESSES
 from access_requests.services.acts import (
     Denial,
     locked,
@@ -24,7 +24,7 @@ from access_requests.services.acts import (
     recorded,
     required_text,
 )
-from access_requests.workflow import THE_DESK
+from access_requests.workflow import AWAITED_IN, THE_DESK
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.audit.models import Verb

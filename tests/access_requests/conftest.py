@@ -10,7 +10,7 @@ from access_requests.models import Application, AutomaticRule, Grant
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from tests.access_requests import vouching
-from tests.access_requests.people import ANSWERS
+from tests.access_requests.people import ANSWERS, seen_now
 
 
 @pytest.fixture
@@ -30,17 +30,27 @@ def in_review(submitted: Application, rita: Account) -> Application:
 
 @pytest.fixture
 def returned(in_review: Application, rita: Account) -> Application:
-    return services.return_for_correction(in_review.pk, actor=rita, message="Say which corpus.")
+    return services.return_for_correction(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, message="Say which corpus."
+    )
 
 
 @pytest.fixture
 def approved(in_review: Application, rita: Account) -> Application:
-    return services.decide(in_review.pk, actor=rita, approve=True, reason="Sound plan.")
+    return services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True, reason="Sound plan."
+    )
 
 
 @pytest.fixture
 def refused(in_review: Application, rita: Account) -> Application:
-    return services.decide(in_review.pk, actor=rita, approve=False, reason="No research question.")
+    return services.decide(
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=False,
+        reason="No research question.",
+    )
 
 
 @pytest.fixture
@@ -88,7 +98,7 @@ def applied_by(release: Release, rita: Account) -> Callable[..., Application]:
         if until in ("in_review", "approved"):
             services.claim(application.pk, actor=rita)
         if until == "approved":
-            services.decide(application.pk, actor=rita, approve=True)
+            services.decide(application.pk, seen=seen_now(application.pk), actor=rita, approve=True)
         application.refresh_from_db()
         return application
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from access_requests import services
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Event, Verb
 from portal.mail.models import OutgoingMail
@@ -26,6 +27,11 @@ def applicant(name: str, **affiliation: Any) -> Account:
     }
     Affiliation.objects.create(account=account, **values)
     return account
+
+
+def seen_now(application_id: int) -> str:
+    """The version that a reviewer's page would carry now."""
+    return services.read_now(application_id).version
 
 
 def verbs(subject: Any) -> list[str]:

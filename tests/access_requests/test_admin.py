@@ -13,7 +13,7 @@ from access_requests import services
 from access_requests.models import Application, Grant, State
 from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
-from tests.access_requests.people import ANSWERS, applicant, denials
+from tests.access_requests.people import ANSWERS, applicant, denials, seen_now
 from tests.people import person, signed_in
 
 QUEUE = reverse("admin:access_requests_application_changelist")
@@ -126,7 +126,8 @@ def test_the_whole_review_from_the_page(
     client = signed_in(rita)
     assert "Claim it" in text(client, page_of(submitted))
     assert client.post(act_of(submitted, "claim")).url == page_of(submitted)
-    client.post(act_of(submitted, "return"), {"message": "Which corpus?"})
+    seen = {"seen": seen_now(submitted.pk)}
+    client.post(act_of(submitted, "return"), {"message": "Which corpus?", **seen})
     page = text(client, page_of(submitted))
     assert "Which corpus?" in page
     assert "Returned for correction" in page
@@ -139,7 +140,9 @@ def test_the_whole_review_from_the_page(
 
     end = (timezone.now() + timedelta(days=90)).date()
     response = client.post(
-        act_of(submitted, "approve"), terms(release, reason="Good."), follow=True
+        act_of(submitted, "approve"),
+        terms(release, reason="Good.", seen=seen_now(submitted.pk)),
+        follow=True,
     )
     assert "Approved; the grants are open" in response.content.decode()
     grant = Grant.objects.get()
@@ -149,7 +152,8 @@ def test_the_whole_review_from_the_page(
 
 
 def test_refusing_from_the_page(in_review: Application, rita: Account) -> None:
-    signed_in(rita).post(act_of(in_review, "refuse"), {"reason": "No question."})
+    given = {"reason": "No question.", "seen": seen_now(in_review.pk)}
+    signed_in(rita).post(act_of(in_review, "refuse"), given)
     in_review.refresh_from_db()
     assert (in_review.state, in_review.decision_reason) == (State.REFUSED, "No question.")
 
@@ -174,7 +178,8 @@ def test_giving_back_from_the_page(in_review: Application, rita: Account) -> Non
 def test_a_form_that_does_not_fit_keeps_what_was_typed(
     in_review: Application, rita: Account, release: Release, action: str, changes: dict[str, Any]
 ) -> None:
-    data = {**terms(release, reason="A long sentence."), **changes}
+    seen = seen_now(in_review.pk)
+    data = {**terms(release, reason="A long sentence.", seen=seen), **changes}
     response = signed_in(rita).post(act_of(in_review, action), data)
     assert response.status_code in (400, 422)
     if action == "approve":

@@ -12,7 +12,7 @@ from access_requests.models import AnswerBand, Application
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from tests.access_requests.evidence_files import applied, by, found
-from tests.access_requests.people import ANSWERS
+from tests.access_requests.people import ANSWERS, seen_now
 from tests.people import signed_in
 
 PLAN = (
@@ -76,7 +76,9 @@ def test_what_an_applicant_is_mending_is_not_shown_to_another_case(
 ) -> None:
     first = applied(alice, release, research_purpose=PLAN)
     services.claim(first.pk, actor=rita)
-    services.return_for_correction(first.pk, actor=rita, message="Mend it.")
+    services.return_for_correction(
+        first.pk, seen=seen_now(first.pk), actor=rita, message="Mend it."
+    )
     services.save_draft(first.pk, actor=alice, answers={"research_purpose": OTHER})
     second = applied(by("bob@lab.test"), release, research_purpose=PLAN)
     assert evidence.alike(second)[0].other_text == PLAN, "as it was handed in"
@@ -85,7 +87,9 @@ def test_what_an_applicant_is_mending_is_not_shown_to_another_case(
 def test_a_correction_is_indexed_anew(release: Release, rita: Account, alice: Account) -> None:
     first = applied(alice, release, research_purpose=PLAN)
     services.claim(first.pk, actor=rita)
-    services.return_for_correction(first.pk, actor=rita, message="Mend it.")
+    services.return_for_correction(
+        first.pk, seen=seen_now(first.pk), actor=rita, message="Mend it."
+    )
     services.save_draft(first.pk, actor=alice, answers={"research_purpose": OTHER})
     services.submit(first.pk, actor=alice, typed_name=alice.name)
     assert evidence.alike(applied(by("bob@lab.test"), release, research_purpose=PLAN)) == []

@@ -11,7 +11,7 @@ from access_requests import services
 from access_requests.models import Application, Grant, State
 from portal.accounts.models import Account, Scope
 from portal.catalog.models import LicenceVersion, Release
-from tests.access_requests.people import ANSWERS, denials
+from tests.access_requests.people import ANSWERS, denials, seen_now
 from tests.people import signed_in, with_token
 
 API = "/api/v1"
@@ -53,14 +53,16 @@ def test_the_whole_way_with_tokens(
     claimed = post(reviewer, f"{one}/claim/")
     assert claimed["review"]["claimed_by"]["email"] == rita.email
     assert claimed["review"]["evidence"]
-    assert post(reviewer, f"{one}/return/", {"message": "Which corpus?"})["state"] == "returned"
+    question = {"message": "Which corpus?", "version": claimed["review"]["version"]}
+    assert post(reviewer, f"{one}/return/", question)["state"] == "returned"
     assert get(applicant, f"{one}/")["messages"][0]["body"] == "Which corpus?"
     assert post(applicant, f"{one}/submit/", {"typed_name": alice.name})["state"] == "in_review"
 
     end = (timezone.now() + timedelta(days=10)).isoformat()
-    approved = post(
-        reviewer, f"{one}/approve/", {"ends_at": end, "tier": "try", "releases": ["llama-7b"]}
-    )
+    version = get(reviewer, f"{one}/")["review"]["version"]
+    terms = {"ends_at": end, "tier": "try", "releases": ["llama-7b"], "version": version}
+    approved = post(reviewer, f"{one}/approve/", terms)
+    assert approved["review"]["version"] is None
     (grant,) = get(applicant, "grants/")["results"]
     assert approved["grants"] == [grant["id"]]
     assert (grant["tier"], grant["is_open"], grant["refusal"]) == ("try", True, None)
@@ -159,7 +161,10 @@ def test_the_second_reviewer_is_told_by_whom(
     approved: Application, second_reviewer: Account, rita: Account
 ) -> None:
     problem = post(
-        with_token(second_reviewer), f"applications/{approved.pk}/refuse/", {"reason": "No."}, 409
+        with_token(second_reviewer),
+        f"applications/{approved.pk}/refuse/",
+        {"reason": "No.", "version": seen_now(approved.pk)},
+        409,
     )
     assert problem["code"] == "conflict"
     assert rita.name in problem["detail"]
@@ -182,7 +187,9 @@ def test_the_second_reviewer_is_told_by_whom(
 def test_a_decision_that_does_not_fit_changes_nothing(
     in_review: Application, rita: Account, act: str, body: dict[str, Any]
 ) -> None:
-    post(with_token(rita), f"applications/{in_review.pk}/{act}/", body, 400)
+    body = {"version": seen_now(in_review.pk), **body}
+    problem = post(with_token(rita), f"applications/{in_review.pk}/{act}/", body, 400)
+    assert "version" not in problem["fields"]
     in_review.refresh_from_db()
     assert in_review.state == State.IN_REVIEW
 
@@ -232,7 +239,7 @@ def test_each_door_needs_its_scope_and_a_token(
 def test_mallory_learns_of_no_application(
     submitted: Application, mallory: Account, act: str
 ) -> None:
-    body = {"typed_name": "x", "message": "x", "reason": "x"}
+    body = {"typed_name": "x", "message": "x", "reason": "x", "version": "x"}
     problem = post(with_token(mallory), f"applications/{submitted.pk}/{act}/", body, 404)
     assert problem["code"] == "not_found"
     assert len(denials(submitted)) == 1

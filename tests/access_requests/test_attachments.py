@@ -12,6 +12,7 @@ from access_requests.models import Application, Attachment, State
 from portal.accounts.models import Account, Scope
 from portal.catalog.models import Family, Release
 from portal.refusals import Code
+from tests.access_requests.people import seen_now
 from tests.access_requests.samples import EVERY_QUESTION, GOOD, JPEG, PDF, PNG, posted, upload
 from tests.access_requests.test_submit import refusal_of
 from tests.people import signed_in, with_token
@@ -148,7 +149,9 @@ def test_a_correction_keeps_the_file_that_the_reviewer_had_and_hides_the_new_one
     first = attach(asking)
     services.submit(asking.pk, actor=alice, typed_name=alice.name)
     services.claim(asking.pk, actor=rita)
-    services.return_for_correction(asking.pk, actor=rita, message="Sign the letter.")
+    services.return_for_correction(
+        asking.pk, seen=seen_now(asking.pk), actor=rita, message="Sign the letter."
+    )
     second = attach(asking, PNG)
     assert (status(rita, first), status(rita, second)) == (200, 404)
     services.submit(asking.pk, actor=alice, typed_name=alice.name)

@@ -13,7 +13,7 @@ from portal.audit.models import Verb
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
-from tests.access_requests.people import applicant, denials, mails_to, verbs
+from tests.access_requests.people import applicant, denials, mails_to, seen_now, verbs
 from tests.access_requests.test_grants import shut
 from tests.access_requests.test_submit import refusal_of
 from tests.people import person, signed_in
@@ -54,7 +54,9 @@ def test_who_joined_gets_a_grant_of_their_own_with_the_approval(
     member = joined(submitted, bob)
     assert shut(bob, release).code == Code.NOT_GRANTED
     services.claim(submitted.pk, actor=rita)
-    services.decide(submitted.pk, actor=rita, approve=True, tier=Tier.TRY)
+    services.decide(
+        submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=True, tier=Tier.TRY
+    )
     grant = selectors.grant_for(bob, release)
     assert (grant.account, grant.acceptance.account, grant.tier) == (bob, bob, Tier.TRY)
     assert selectors.grant_for(alice, release) != grant
@@ -70,7 +72,7 @@ def test_who_was_invited_and_did_not_join_gets_nothing(
     in_review: Application, alice: Account, bob: Account, rita: Account, release: Release
 ) -> None:
     services.invite(in_review.pk, actor=alice, email=bob.email)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     assert not bob.grants.exists()
     assert shut(bob, release).code == Code.NOT_GRANTED
 
@@ -79,7 +81,9 @@ def test_a_refusal_of_the_application_gives_the_joined_nothing(
     in_review: Application, bob: Account, rita: Account
 ) -> None:
     joined(in_review, bob)
-    services.decide(in_review.pk, actor=rita, approve=False, reason="No.")
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=False, reason="No."
+    )
     assert not bob.grants.exists()
 
 
@@ -192,7 +196,7 @@ def test_taking_a_person_out_revokes_what_they_hold_by_it_and_nothing_else(
     in_review: Application, alice: Account, bob: Account, rita: Account, release: Release
 ) -> None:
     member = joined(in_review, bob)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     services.remove(member.pk, actor=alice)
     assert shut(bob, release).code == Code.REVOKED
     assert selectors.grant_for(alice, release).account == alice
@@ -206,7 +210,7 @@ def test_a_grant_of_ones_own_outlives_the_lab(
     applied_by(bob, until="approved")  # type: ignore[operator]
     own = selectors.grant_for(bob, release)
     member = joined(in_review, bob)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     services.remove(member.pk, actor=bob)
     assert selectors.grant_for(bob, release) == own
 
@@ -222,7 +226,7 @@ def test_a_lab_opens_no_door_past_a_suspension(
     applied_by(bob, until="approved")  # type: ignore[operator]
     services.suspend(selectors.grant_for(bob, release).pk, actor=manager, reason="Open question.")
     joined(in_review, bob)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     assert shut(bob, release).code == Code.SUSPENDED
 
 
@@ -261,7 +265,7 @@ def test_the_lab_walks_from_the_application_to_its_grants(
     services.claim(submitted.pk, actor=rita)
     desk = signed_in(rita).get(f"/admin/access_requests/application/{submitted.pk}/change/").text
     assert "Bob Example" in desk
-    services.decide(submitted.pk, actor=rita, approve=True)
+    services.decide(submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=True)
     assert "Leave, and end my grants by it" in invited.get("/applications/").text
     member = CoApplicant.objects.get()
     browser.post(f"/applications/people/{member.pk}/remove/")

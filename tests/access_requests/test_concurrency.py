@@ -17,7 +17,7 @@ from portal.audit.models import Event, Verb
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
-from tests.access_requests.people import ANSWERS, applicant
+from tests.access_requests.people import ANSWERS, applicant, seen_now
 from tests.people import person
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -132,8 +132,12 @@ def test_two_claims_at_once_make_one_and_the_other_learns_who(ready: Application
 
 def decided_at_once(application: Application, first: Account, second: Account) -> list[object]:
     return at_once(
-        lambda: services.decide(application.pk, actor=first, approve=True),
-        lambda: services.decide(application.pk, actor=second, approve=False, reason="No."),
+        lambda: services.decide(
+            application.pk, seen=seen_now(application.pk), actor=first, approve=True
+        ),
+        lambda: services.decide(
+            application.pk, seen=seen_now(application.pk), actor=second, approve=False, reason="No."
+        ),
     )
 
 
@@ -171,12 +175,61 @@ def test_a_decision_and_a_withdrawal_at_once_leave_one_of_them(ready: Applicatio
     rita = person("rita", Role.REVIEWER)
     services.claim(ready.pk, actor=rita)
     results = at_once(
-        lambda: services.decide(ready.pk, actor=rita, approve=True),
+        lambda: services.decide(ready.pk, seen=seen_now(ready.pk), actor=rita, approve=True),
         lambda: services.withdraw(ready.pk, actor=bob),
     )
     assert len(refusals(results)) == 1
     ready.refresh_from_db()
     assert (ready.state == State.APPROVED) == Grant.objects.exists()
+
+
+def come_back_corrected(application: Application, rita: Account) -> str:
+    """Returned, and about to be submitted again; the version that another tab of rita's still shows."""
+    pk, bob = application.pk, application.applicant
+    services.submit(pk, actor=bob, typed_name=bob.name)
+    services.claim(pk, actor=rita)
+    seen = seen_now(pk)
+    services.return_for_correction(pk, seen=seen, actor=rita, message="Which corpus?")
+    services.save_draft(pk, actor=bob, answers={"intended_use": "To sell the weights."})
+    return seen
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_who_submits_again_while_a_reviewer_decides_is_never_decided_on_unread(
+    ready: Application, _: int
+) -> None:
+    rita, bob = person("rita", Role.REVIEWER), ready.applicant
+    seen = come_back_corrected(ready, rita)
+    results = at_once(
+        lambda: services.decide(ready.pk, seen=seen, actor=rita, approve=True),
+        lambda: services.submit(ready.pk, actor=bob, typed_name=bob.name),
+    )
+    (late,) = refusals(results)
+    assert late.code in (Code.CHANGED, Code.WRONG_STATE)  # after the submission, or before it
+    ready.refresh_from_db()
+    assert (ready.state, Grant.objects.count()) == (State.IN_REVIEW, 0)
+    services.decide(ready.pk, seen=seen_now(ready.pk), actor=rita, approve=True)
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_a_word_of_the_applicant_and_a_decision_at_once_have_one_outcome(
+    ready: Application, _: int
+) -> None:
+    rita, bob = person("rita", Role.REVIEWER), ready.applicant
+    services.submit(ready.pk, actor=bob, typed_name=bob.name)
+    services.claim(ready.pk, actor=rita)
+    seen = seen_now(ready.pk)
+    results = at_once(
+        lambda: services.decide(ready.pk, seen=seen, actor=rita, approve=True),
+        lambda: services.write(ready.pk, actor=bob, body="Wait: we sell it."),
+    )
+    (late,) = refusals(results)
+    ready.refresh_from_db()
+    if late.code == Code.CHANGED:  # the word was first
+        assert (ready.state, ready.messages.count(), Grant.objects.count()) == ("in_review", 1, 0)
+    else:
+        assert late.code == Code.WRONG_STATE
+        assert (ready.state, ready.messages.count(), Grant.objects.count()) == ("approved", 0, 1)
 
 
 # ---- Erasure -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from portal.catalog.models import LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
 from tests.access_requests.conftest import another_release
-from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, verbs
+from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, seen_now, verbs
 from tests.access_requests.test_submit import refusal_of
 
 
@@ -51,7 +51,9 @@ def test_a_manager_gives_back_the_claim_of_a_reviewer_who_is_gone(
 
 
 def test_deciding_needs_a_claim(submitted: Application, rita: Account) -> None:
-    refusal = refusal_of(services.decide, submitted.pk, actor=rita, approve=True)
+    refusal = refusal_of(
+        services.decide, submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=True
+    )
     assert refusal.code == Code.WRONG_STATE
     assert refusal.way_out == "Claim it first."
     submitted.refresh_from_db()
@@ -89,7 +91,13 @@ def test_the_terms_of_an_approval_are_the_reviewers(
     services.claim(draft.pk, actor=rita)
     end = timezone.now() + timedelta(days=30)
     services.decide(
-        draft.pk, actor=rita, approve=True, ends_at=end, releases=[second_release], tier=Tier.TRY
+        draft.pk,
+        seen=seen_now(draft.pk),
+        actor=rita,
+        approve=True,
+        ends_at=end,
+        releases=[second_release],
+        tier=Tier.TRY,
     )
     grant = Grant.objects.get()
     assert (grant.release, grant.tier, grant.ends_at) == (second_release, Tier.TRY, end)
@@ -99,7 +107,12 @@ def test_a_release_that_was_not_asked_for_cannot_be_granted(
     in_review: Application, rita: Account, second_release: Release
 ) -> None:
     refusal = refusal_of(
-        services.decide, in_review.pk, actor=rita, approve=True, releases=[second_release]
+        services.decide,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=True,
+        releases=[second_release],
     )
     assert refusal.code == Code.INVALID
     assert second_release.repo_id in refusal.detail
@@ -114,7 +127,14 @@ def test_a_release_that_was_not_asked_for_cannot_be_granted(
 def test_terms_that_make_no_sense_are_refused(
     in_review: Application, rita: Account, terms: dict[str, object], field: str
 ) -> None:
-    refusal = refusal_of(services.decide, in_review.pk, actor=rita, approve=True, **terms)
+    refusal = refusal_of(
+        services.decide,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=True,
+        **terms,
+    )
     assert field in refusal.fields
     assert not Grant.objects.exists()
 
@@ -126,9 +146,16 @@ def test_a_release_withdrawn_since_is_not_granted(
     services.submit(draft.pk, actor=alice, typed_name=alice.name)
     services.claim(draft.pk, actor=rita)
     Release.objects.filter(pk=release.pk).update(status=Release.Status.WITHDRAWN)
-    refusal = refusal_of(services.decide, draft.pk, actor=rita, approve=True, releases=[release])
+    refusal = refusal_of(
+        services.decide,
+        draft.pk,
+        seen=seen_now(draft.pk),
+        actor=rita,
+        approve=True,
+        releases=[release],
+    )
     assert refusal.code == Code.WITHDRAWN
-    services.decide(draft.pk, actor=rita, approve=True)
+    services.decide(draft.pk, seen=seen_now(draft.pk), actor=rita, approve=True)
     assert Grant.objects.get().release == second_release
 
 
@@ -143,14 +170,27 @@ def test_a_refusal_tells_its_reason(refused: Application, alice: Account) -> Non
 def test_a_refusal_without_a_reason_is_no_refusal(
     in_review: Application, rita: Account, reason: str
 ) -> None:
-    refusal = refusal_of(services.decide, in_review.pk, actor=rita, approve=False, reason=reason)
+    refusal = refusal_of(
+        services.decide,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=False,
+        reason=reason,
+    )
     assert "reason" in refusal.fields
     in_review.refresh_from_db()
     assert in_review.state == State.IN_REVIEW
 
 
 def test_a_return_needs_a_message(in_review: Application, rita: Account) -> None:
-    refusal = refusal_of(services.return_for_correction, in_review.pk, actor=rita, message=" ")
+    refusal = refusal_of(
+        services.return_for_correction,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        message=" ",
+    )
     assert "message" in refusal.fields
 
 
@@ -183,10 +223,19 @@ def test_the_second_decision_learns_by_whom_and_when_the_first_was_made(
     approved: Application, rita: Account, second_reviewer: Account, manager: Account
 ) -> None:
     for late in (second_reviewer, manager):
-        refusal = refusal_of(services.decide, approved.pk, actor=late, approve=False, reason="No.")
+        refusal = refusal_of(
+            services.decide,
+            approved.pk,
+            seen=seen_now(approved.pk),
+            actor=late,
+            approve=False,
+            reason="No.",
+        )
         assert refusal.code == Code.CONFLICT
         assert rita.name in refusal.detail
-    again = refusal_of(services.decide, approved.pk, actor=rita, approve=True)
+    again = refusal_of(
+        services.decide, approved.pk, seen=seen_now(approved.pk), actor=rita, approve=True
+    )
     assert again.code == Code.CONFLICT
     assert "by you" in again.detail
     assert again.since == approved.decided_at
@@ -197,7 +246,13 @@ def test_the_second_decision_learns_by_whom_and_when_the_first_was_made(
 def test_a_reviewer_does_not_decide_what_another_claimed(
     in_review: Application, rita: Account, second_reviewer: Account
 ) -> None:
-    refusal = refusal_of(services.decide, in_review.pk, actor=second_reviewer, approve=True)
+    refusal = refusal_of(
+        services.decide,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=second_reviewer,
+        approve=True,
+    )
     assert refusal.code == Code.CONFLICT
     assert rita.name in refusal.detail
     assert len(denials(in_review)) == 1
@@ -215,20 +270,27 @@ def test_nobody_reviews_their_own_application(
     assert refusal.code == Code.NOT_ALLOWED
     services.claim(own.pk, actor=second_reviewer)
     for act in (
-        lambda: services.decide(own.pk, actor=rita, approve=True),
+        lambda: services.decide(own.pk, seen=seen_now(own.pk), actor=rita, approve=True),
         lambda: services.release(own.pk, actor=rita),
-        lambda: services.return_for_correction(own.pk, actor=rita, message="m"),
+        lambda: services.return_for_correction(
+            own.pk, seen=seen_now(own.pk), actor=rita, message="m"
+        ),
     ):
         assert refusal_of(act).code == Code.NOT_ALLOWED
     assert [event.actor for event in denials(own)] == [rita] * 4
-    assert services.decide(own.pk, actor=second_reviewer, approve=True).state == State.APPROVED
+    assert (
+        services.decide(own.pk, seen=seen_now(own.pk), actor=second_reviewer, approve=True).state
+        == State.APPROVED
+    )
 
 
 def test_a_reviewer_who_lost_the_role_decides_nothing(
     in_review: Application, rita: Account
 ) -> None:
     rita.groups.clear()
-    refusal = refusal_of(services.decide, in_review.pk, actor=rita, approve=True)
+    refusal = refusal_of(
+        services.decide, in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True
+    )
     assert refusal.code == Code.NOT_FOUND
 
 
@@ -241,7 +303,9 @@ def approve_again(
     application = services.start(actor=alice, releases=releases, answers=ANSWERS)
     services.submit(application.pk, actor=alice, typed_name=alice.name)
     services.claim(application.pk, actor=rita)
-    return services.decide(application.pk, actor=rita, approve=True, **terms)  # type: ignore[arg-type]
+    return services.decide(
+        application.pk, seen=seen_now(application.pk), actor=rita, approve=True, **terms
+    )  # type: ignore[arg-type]
 
 
 def test_a_second_approval_renews_the_running_grant_and_issues_the_missing_one(
@@ -270,7 +334,7 @@ def test_a_renewal_takes_back_no_newer_acceptance(
     services.accept_licence(grant.pk, actor=alice, typed_name=alice.name)
     assert selectors.grant_for(alice, release) == grant
     services.claim(second.pk, actor=rita)
-    services.decide(second.pk, actor=rita, approve=True)
+    services.decide(second.pk, seen=seen_now(second.pk), actor=rita, approve=True)
     assert selectors.grant_for(alice, release).acceptance.licence_version == newer
 
 
@@ -306,7 +370,9 @@ def test_the_queue_counts_those_who_came_before(
     assert list(selectors.review_queue(rita)) == [submitted, second, third]
     services.claim(submitted.pk, actor=rita)
     assert selectors.queue_position(third) == 3
-    services.decide(submitted.pk, actor=rita, approve=False, reason="No.")
+    services.decide(
+        submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=False, reason="No."
+    )
     assert selectors.queue_position(third) == 2
     submitted.refresh_from_db()
     assert selectors.queue_position(submitted) is None

@@ -46,7 +46,7 @@ from portal.mail.models import OutgoingMail
 from portal.mail.services import deliver, waiting_ids
 from portal.refusals import Code, Refusal
 from tests.access_requests.clock import Clock
-from tests.access_requests.people import applicant, mails_to
+from tests.access_requests.people import applicant, mails_to, seen_now
 from tests.access_requests.samples import EVERY_QUESTION, GOOD, PDF, upload
 from tests.access_requests.test_coapplicants import joined
 from tests.access_requests.test_submit import refusal_of
@@ -133,15 +133,19 @@ def story(
     services.write(made.pk, actor=aloysia, body=f"{PLANTED} {NAME}")
     services.note(made.pk, actor=rita, body=f"{PLANTED} {NAME}")
     services.ask(made.pk, actor=rita, reviewer=second_reviewer, question=f"Do you know {NAME}?")
-    services.advise(made.pk, actor=second_reviewer, advice="unsure", answer=PLANTED)
-    services.return_for_correction(made.pk, actor=rita, message=PLANTED)
+    services.advise(
+        made.pk, seen=seen_now(made.pk), actor=second_reviewer, advice="unsure", answer=PLANTED
+    )
+    services.return_for_correction(made.pk, seen=seen_now(made.pk), actor=rita, message=PLANTED)
     services.submit(made.pk, actor=aloysia, typed_name=NAME)
-    services.decide(made.pk, actor=rita, approve=False, reason=f"No, {PLANTED}.")
+    services.decide(
+        made.pk, seen=seen_now(made.pk), actor=rita, approve=False, reason=f"No, {PLANTED}."
+    )
     services.appeal(made.pk, actor=aloysia, text=PLANTED)
     sam = person("samuel", Role.REVIEWER)
     services.recuse(made.pk, actor=sam, reason=f"{NAME} is my sister.")
     services.claim(made.pk, actor=manager)
-    services.decide(made.pk, actor=manager, approve=True, reason=PLANTED)
+    services.decide(made.pk, seen=seen_now(made.pk), actor=manager, approve=True, reason=PLANTED)
     services.invite(made.pk, actor=aloysia, email=INVITED)
     grant = Grant.objects.get()
     _in_the_lab_of_another(aloysia, family, rita)
@@ -195,7 +199,7 @@ def _in_the_lab_of_another(aloysia: Account, family: Family, rita: Account) -> N
     services.submit(made.pk, actor=bob, typed_name=bob.name)
     joined(made, aloysia)
     services.claim(made.pk, actor=rita)
-    services.decide(made.pk, actor=rita, approve=True)
+    services.decide(made.pk, seen=seen_now(made.pk), actor=rita, approve=True)
 
 
 def erase_in_time(clock: Clock, account: Account) -> Account:

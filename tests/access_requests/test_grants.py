@@ -13,7 +13,7 @@ from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.refusals import Code, Refusal
-from tests.access_requests.people import denials, mails_to, verbs
+from tests.access_requests.people import denials, mails_to, seen_now, verbs
 from tests.access_requests.test_submit import refusal_of
 
 
@@ -343,10 +343,12 @@ def test_the_next_step_follows_the_application(
     services.submit(application.pk, actor=alice, typed_name=alice.name)
     assert selectors.next_step(alice, release).code == "see_application"
     services.claim(application.pk, actor=rita)
-    services.return_for_correction(application.pk, actor=rita, message="m")
+    services.return_for_correction(
+        application.pk, seen=seen_now(application.pk), actor=rita, message="m"
+    )
     assert selectors.next_step(alice, release).code == "correct"
     services.submit(application.pk, actor=alice, typed_name=alice.name)
-    services.decide(application.pk, actor=rita, approve=True)
+    services.decide(application.pk, seen=seen_now(application.pk), actor=rita, approve=True)
     assert selectors.next_step(alice, release).code == "wait"
 
 

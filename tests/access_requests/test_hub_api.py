@@ -20,7 +20,7 @@ from access_requests.models import Application, Block, DecisionPolicy, Grant, St
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Release
 from portal.hub_words import BAD_TOKEN
-from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, verbs
+from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, seen_now, verbs
 from tests.people import with_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,7 +100,9 @@ def test_a_draft_and_a_returned_application_are_in_no_list(
     refused_with(404, lambda: api.accept_access_request(REPO, alice.handle))
     services.submit(draft.pk, actor=alice, typed_name=alice.name)
     services.claim(draft.pk, actor=rita)
-    services.return_for_correction(draft.pk, actor=rita, message="Which corpus?")
+    services.return_for_correction(
+        draft.pk, seen=seen_now(draft.pk), actor=rita, message="Which corpus?"
+    )
     assert listed(api, "pending") == []
     error = refused_with(409, lambda: api.accept_access_request(REPO, alice.handle))
     assert "returned" in said(error)
@@ -152,7 +154,9 @@ def test_the_number_of_queries_does_not_grow_with_the_list(
             applied_by(applicant(f"waits{name}"))
             applied_by(applicant(f"holds{name}"), until="approved")
             no = applied_by(applicant(f"refused{name}"), until="in_review")
-            services.decide(no.pk, actor=rita, approve=False, reason="No plan.")
+            services.decide(
+                no.pk, seen=seen_now(no.pk), actor=rita, approve=False, reason="No plan."
+            )
 
     fill("a")
     queries()  # the token's last use is written once a minute
@@ -599,7 +603,14 @@ def test_a_second_approval_keeps_to_the_tier_and_the_end_of_the_first(
 ) -> None:
     DecisionPolicy.objects.create(release=release, approvals=2)
     end = timezone.now() + timedelta(days=30)
-    services.decide(in_review.pk, actor=rita, approve=True, tier=Tier.TRY, ends_at=end)
+    services.decide(
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=True,
+        tier=Tier.TRY,
+        ends_at=end,
+    )
     hub(second_reviewer).accept_access_request(REPO, alice.handle)
     grant = Grant.objects.get()
     assert (grant.tier, grant.ends_at) == (Tier.TRY, end)

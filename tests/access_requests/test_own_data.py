@@ -9,6 +9,7 @@ from access_requests import services
 from access_requests.models import Application
 from portal.accounts import own_data
 from portal.accounts.models import Account
+from tests.access_requests.people import seen_now
 from tests.people import signed_in, with_token
 
 URL = "/account/data/"
@@ -27,7 +28,9 @@ def test_one_gets_ones_own_and_no_internal_word(
 ) -> None:
     services.write(in_review.pk, actor=alice, body="A word of mine.")
     services.note(in_review.pk, actor=rita, body="An internal word.")
-    services.decide(in_review.pk, actor=rita, approve=True, reason="Sound plan.")
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True, reason="Sound plan."
+    )
     with_token(alice)
     hers, text = told_to(alice)
     assert hers["account"]["email"] == alice.email

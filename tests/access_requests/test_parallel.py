@@ -31,7 +31,7 @@ from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail import services as mail
 from portal.mail.models import OutgoingMail
 from portal.refusals import Refusal
-from tests.access_requests.people import ANSWERS, applicant
+from tests.access_requests.people import ANSWERS, applicant, seen_now
 from tests.people import person
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -210,9 +210,13 @@ class Parallel(RuleBasedStateMachine):
             "withdraw": lambda: services.withdraw(pk, actor=actor),
             "claim": lambda: services.claim(pk, actor=actor),
             "release": lambda: services.release(pk, actor=actor),
-            "return": lambda: services.return_for_correction(pk, actor=actor, message="Mend."),
-            "approve": lambda: services.decide(pk, actor=actor, approve=True),
-            "refuse": lambda: services.decide(pk, actor=actor, approve=False, reason="No."),
+            "return": lambda: services.return_for_correction(
+                pk, seen=seen_now(pk), actor=actor, message="Mend."
+            ),
+            "approve": lambda: services.decide(pk, seen=seen_now(pk), actor=actor, approve=True),
+            "refuse": lambda: services.decide(
+                pk, seen=seen_now(pk), actor=actor, approve=False, reason="No."
+            ),
         }
         return calls[what]
 

@@ -20,7 +20,7 @@ from portal.catalog.services import save_entry
 from portal.refusals import Refusal
 from tests.access_requests.clock import Clock
 from tests.access_requests.conftest import another_release
-from tests.access_requests.people import ANSWERS, applicant
+from tests.access_requests.people import ANSWERS, applicant, seen_now
 
 Answers = dict[tuple[int, str], str]
 
@@ -141,6 +141,7 @@ class Story:
         services.claim(made.pk, actor=self.rita)
         services.decide(
             made.pk,
+            seen=seen_now(made.pk),
             actor=self.rita,
             approve=True,
             tier=self.chance.choice(list(Tier)),

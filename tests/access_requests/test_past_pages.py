@@ -21,7 +21,7 @@ from portal.accounts.models import Account, Scope
 from portal.accounts.roles import Role
 from tests.access_requests import vouching
 from tests.access_requests.clock import Clock
-from tests.access_requests.people import applicant
+from tests.access_requests.people import applicant, seen_now
 from tests.people import person, signed_in, with_token
 
 PAGE = "/admin/access_requests/grant/then/"
@@ -204,11 +204,15 @@ def test_both_of_two_approvers_are_named_and_not_those_of_an_earlier_round(
         clock.forward(hours=1)
         services.claim(submitted.pk, actor=who)
         clock.forward(hours=1)
-        services.decide(submitted.pk, actor=who, approve=True, ends_at=end)
+        services.decide(
+            submitted.pk, seen=seen_now(submitted.pk), actor=who, approve=True, ends_at=end
+        )
 
     approve(manager)
     services.claim(submitted.pk, actor=rita)
-    services.return_for_correction(submitted.pk, actor=rita, message="Say which corpus.")
+    services.return_for_correction(
+        submitted.pk, seen=seen_now(submitted.pk), actor=rita, message="Say which corpus."
+    )
     clock.forward(hours=1)
     services.submit(submitted.pk, actor=alice, typed_name=alice.name)
     services.release(submitted.pk, actor=rita)

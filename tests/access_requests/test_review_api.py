@@ -8,6 +8,7 @@ from django.core.management import call_command
 from access_requests import services
 from access_requests.models import Application, Note, Opinion, Recusal
 from portal.accounts.models import Account, Scope
+from tests.access_requests.people import seen_now
 from tests.people import with_token
 
 
@@ -84,10 +85,12 @@ def test_a_colleague_is_asked_and_advises_once(
     assert asked.status_code == 200
     assert Opinion.objects.get().question == "Is it sound?"
     assert post(rita, in_review, "ask", reviewer=second_reviewer.pk).status_code == 409
-    assert post(rita, in_review, "advise", advice="approve", answer="Yes").status_code == 404
-    answer = post(second_reviewer, in_review, "advise", advice="approve", answer="It is.")
+    seen = {"version": seen_now(in_review.pk)}
+    mine = post(rita, in_review, "advise", advice="approve", answer="Yes", **seen)
+    assert mine.status_code == 404
+    answer = post(second_reviewer, in_review, "advise", advice="approve", answer="It is.", **seen)
     assert answer.json()["review"]["opinions"][0]["advice"] == "approve"
-    again = post(second_reviewer, in_review, "advise", advice="refuse", answer="No.")
+    again = post(second_reviewer, in_review, "advise", advice="refuse", answer="No.", **seen)
     assert again.status_code == 404
     assert Opinion.objects.get().answer == "It is."
 
@@ -120,6 +123,7 @@ def test_strangers_applicants_and_tokens_without_the_scope_do_none_of_it(
     in_review: Application, alice: Account, mallory: Account, rita: Account, act: str
 ) -> None:
     body = {"text": "t", "reviewer": rita.pk, "advice": "approve", "answer": "a", "reason": "r"}
+    body["version"] = seen_now(in_review.pk)
     assert post(mallory, in_review, act, **body).status_code == 404
     assert post(alice, in_review, act, **body).status_code in (403, 404)
     answer = post(rita, in_review, act, Scope.APPLY, **body)

@@ -14,7 +14,7 @@ from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
-from tests.access_requests.people import ANSWERS, applicant, mails_to
+from tests.access_requests.people import ANSWERS, applicant, mails_to, seen_now
 from tests.people import person, signed_in, with_token
 
 QUEUE = reverse("admin:access_requests_application_changelist")
@@ -56,7 +56,9 @@ def test_an_internal_note_reaches_no_page_mail_or_answer_of_the_applicant(
 ) -> None:
     services.note(in_review.pk, actor=rita, body=SECRET)
     services.write(in_review.pk, actor=rita, body="A word to you.")
-    services.return_for_correction(in_review.pk, actor=rita, message="Mend it.")
+    services.return_for_correction(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, message="Mend it."
+    )
     services.note(in_review.pk, actor=second_reviewer, body=SECRET)
     assert SECRET in signed_in(rita).get(desk(in_review)).content.decode()
 
@@ -74,7 +76,9 @@ def test_an_internal_note_reaches_no_page_mail_or_answer_of_the_applicant(
 
     look()
     services.submit(in_review.pk, actor=alice, typed_name=alice.name)
-    services.decide(in_review.pk, actor=rita, approve=False, reason="No question.")
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=False, reason="No question."
+    )
     look()
     services.appeal(in_review.pk, actor=alice, text="There is one.")
     look()
@@ -110,7 +114,13 @@ def test_one_appeal_is_decided_by_somebody_else(
     said = refused_with(Code.NOT_ALLOWED, lambda: services.claim(refused.pk, actor=rita))
     assert "somebody else" in said.detail
     services.claim(refused.pk, actor=second_reviewer)
-    services.decide(refused.pk, actor=second_reviewer, approve=False, reason="Still none.")
+    services.decide(
+        refused.pk,
+        seen=seen_now(refused.pk),
+        actor=second_reviewer,
+        approve=False,
+        reason="Still none.",
+    )
     refused.refresh_from_db()
     assert (refused.state, refused.decided_by) == (State.REFUSED, second_reviewer)
     refused_with(Code.WRONG_STATE, lambda: services.appeal(refused.pk, actor=alice, text="Again."))
@@ -124,7 +134,7 @@ def test_a_won_appeal_opens_the_grant_and_a_withdrawn_one_leaves_the_refusal(
     Application.objects.update(appealed_at=None)
     services.appeal(refused.pk, actor=alice, text="It has a question.")
     services.claim(refused.pk, actor=second_reviewer)
-    services.decide(refused.pk, actor=second_reviewer, approve=True)
+    services.decide(refused.pk, seen=seen_now(refused.pk), actor=second_reviewer, approve=True)
     assert Grant.objects.get().account == alice
 
 
@@ -142,6 +152,7 @@ def test_a_refusal_from_a_template_names_the_day_to_apply_again(
     day = (timezone.now() + timedelta(days=30)).date()
     act = reverse("admin:access_requests_application_act", args=[in_review.pk, "refuse"])
     data = {"template": template.pk, "reason": "Say more.", "apply_again_from": day.isoformat()}
+    data["seen"] = seen_now(in_review.pk)
     assert signed_in(rita).post(act, data).status_code == 302
     in_review.refresh_from_db()
     assert in_review.decision_reason == "The plan is too thin.\n\nSay more."
@@ -160,7 +171,9 @@ def test_two_different_people_approve_and_only_what_both_approved(
 ) -> None:  # fmt: skip
     DecisionPolicy.objects.create(release=release, approvals=2)
     end = timezone.now() + timedelta(days=30)
-    done = services.decide(in_review.pk, actor=rita, approve=True, ends_at=end)
+    done = services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True, ends_at=end
+    )
     assert done.state == State.SUBMITTED
     assert not Grant.objects.exists()
     refused_with(Code.NOT_ALLOWED, lambda: services.claim(in_review.pk, actor=rita))
@@ -168,10 +181,16 @@ def test_two_different_people_approve_and_only_what_both_approved(
     refused_with(
         Code.INVALID,
         lambda: services.decide(
-            in_review.pk, actor=second_reviewer, approve=True, ends_at=end + timedelta(days=1)
+            in_review.pk,
+            seen=seen_now(in_review.pk),
+            actor=second_reviewer,
+            approve=True,
+            ends_at=end + timedelta(days=1),
         ),
     )
-    services.decide(in_review.pk, actor=second_reviewer, approve=True, ends_at=end)
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=second_reviewer, approve=True, ends_at=end
+    )
     assert Grant.objects.get().account == alice
 
 
@@ -180,11 +199,15 @@ def test_a_first_approval_is_void_after_a_correction(
     release: Release,
 ) -> None:  # fmt: skip
     DecisionPolicy.objects.create(release=release, approvals=2)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     services.claim(in_review.pk, actor=second_reviewer)
-    services.return_for_correction(in_review.pk, actor=second_reviewer, message="Mend.")
+    services.return_for_correction(
+        in_review.pk, seen=seen_now(in_review.pk), actor=second_reviewer, message="Mend."
+    )
     services.submit(in_review.pk, actor=alice, typed_name=alice.name)
-    done = services.decide(in_review.pk, actor=second_reviewer, approve=True)
+    done = services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=second_reviewer, approve=True
+    )
     assert done.state == State.SUBMITTED
     assert not Grant.objects.exists()
 
@@ -194,7 +217,7 @@ def test_the_second_decision_goes_to_the_named_colleague(
 ) -> None:
     refused_with(Code.INVALID, lambda: services.ask(in_review.pk, actor=rita, reviewer=mallory))
     services.ask(in_review.pk, actor=rita, reviewer=second_reviewer, kind="decision")
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     in_review.refresh_from_db()
     assert (in_review.state, in_review.claimed_by) == (State.IN_REVIEW, second_reviewer)
 
@@ -203,7 +226,13 @@ def test_a_review_is_asked_for_and_given_once(
     in_review: Application, rita: Account, second_reviewer: Account, mallory: Account
 ) -> None:
     def advise(actor: Account) -> object:
-        return services.advise(in_review.pk, actor=actor, advice="approve", answer="Sound.")
+        return services.advise(
+            in_review.pk,
+            seen=seen_now(in_review.pk),
+            actor=actor,
+            advice="approve",
+            answer="Sound.",
+        )
 
     refused_with(Code.NOT_FOUND, lambda: advise(second_reviewer))
     services.ask(in_review.pk, actor=rita, reviewer=second_reviewer, question="Is it sound?")
@@ -233,11 +262,19 @@ def test_an_approval_needs_the_checklist_and_keeps_it(
     DecisionPolicy.objects.create(release=release, checklist="Is a person\n\nHas a plan\n")
     said = refused_with(
         Code.INVALID,
-        lambda: services.decide(in_review.pk, actor=rita, approve=True, checklist=["Has a plan"]),
+        lambda: services.decide(
+            in_review.pk,
+            seen=seen_now(in_review.pk),
+            actor=rita,
+            approve=True,
+            checklist=["Has a plan"],
+        ),
     )
     assert "Is a person" in said.detail
     items = ["Is a person", "Has a plan"]
-    services.decide(in_review.pk, actor=rita, approve=True, checklist=items)
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True, checklist=items
+    )
     kept = in_review.reviews.get().checklist
     assert kept == [{"item": item, "ticked": True} for item in items]
     assert "✓ checked" in signed_in(rita).get(desk(in_review)).content.decode()
@@ -265,7 +302,10 @@ def test_who_is_on_the_block_list_neither_starts_nor_submits_nor_is_approved(
     submit()
     services.claim(draft.pk, actor=rita)
     services.change_block(block.pk, actor=manager, reason="Again.", ends_at=None)
-    refused_with(Code.BLOCKED, lambda: services.decide(draft.pk, actor=rita, approve=True))
+    refused_with(
+        Code.BLOCKED,
+        lambda: services.decide(draft.pk, seen=seen_now(draft.pk), actor=rita, approve=True),
+    )
     services.withdraw(draft.pk, actor=alice)
     refused_with(Code.BLOCKED, lambda: services.start(actor=alice, releases=[release]))
 
@@ -373,7 +413,7 @@ def test_agreement_counts_an_appeal_that_overturns(
 ) -> None:
     services.appeal(refused.pk, actor=alice, text="Look again.")
     services.claim(refused.pk, actor=second_reviewer)
-    services.decide(refused.pk, actor=second_reviewer, approve=True)
+    services.decide(refused.pk, seen=seen_now(refused.pk), actor=second_reviewer, approve=True)
     found = selectors.fairness_of(90).agreement
     assert (found.pairs, found.same) == (1, 0)
 

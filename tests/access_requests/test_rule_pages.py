@@ -13,6 +13,7 @@ from access_requests.models import (
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from tests.access_requests.evidence_files import GOOD, MakeRule, applied, asked, by
+from tests.access_requests.people import seen_now
 from tests.people import signed_in
 
 PAGE = "/admin/access_requests/automaticrule/"
@@ -32,7 +33,9 @@ def test_the_preview_holds_a_rule_against_what_people_decided(
     ):
         application = applied(by(f"{name}@{domain}"), release)
         services.claim(application.pk, actor=rita)
-        services.decide(application.pk, actor=rita, approve=approve, reason="So.")
+        services.decide(
+            application.pk, seen=seen_now(application.pk), actor=rita, approve=approve, reason="So."
+        )
     seen = selectors.preview(rule)
     assert (len(seen.looked), len(seen.approves)) == (3, 2)
     assert (seen.people_approved, seen.people_refused) == (1, 1)
@@ -52,7 +55,7 @@ def test_the_preview_leaves_out_what_rules_decided_and_costs_the_same_for_many(
     for at in range(3):
         application = applied(by(f"p{at}@elsewhere.example"), release)
         services.claim(application.pk, actor=rita)
-        services.decide(application.pk, actor=rita, approve=True)
+        services.decide(application.pk, seen=seen_now(application.pk), actor=rita, approve=True)
         if at != 1:
             with django_assert_num_queries(4):  # rule's releases, applications, theirs, reviews
                 fresh = AutomaticRule(pk=rule.pk, family=rule.family, conditions=rule.conditions)

@@ -24,7 +24,7 @@ from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
 from tests.access_requests.conftest import another_release
 from tests.access_requests.evidence_files import GOOD, MakeRule, applied, asked, by
-from tests.access_requests.people import denials, mails_to, verbs
+from tests.access_requests.people import denials, mails_to, seen_now, verbs
 
 # ---- What a rule does ----
 
@@ -190,7 +190,9 @@ def test_no_rule_decides_what_a_person_holds_or_had(
     services.release(application.pk, actor=rita)
     assert services.apply_rules(application.pk) is False
     services.claim(application.pk, actor=rita)
-    services.return_for_correction(application.pk, actor=rita, message="Mend it.")
+    services.return_for_correction(
+        application.pk, seen=seen_now(application.pk), actor=rita, message="Mend it."
+    )
     services.release(application.pk, actor=rita)
     services.submit(application.pk, actor=bob, typed_name=bob.name)
     assert asked(application).state == State.SUBMITTED
@@ -217,7 +219,9 @@ def test_a_rule_never_gives_weights_and_nobody_decides_as_one(
 
     def decide(actor: Account, **fields: Any) -> Code:
         with pytest.raises(Refusal) as refused:
-            services.decide(application.pk, actor=actor, approve=True, **fields)
+            services.decide(
+                application.pk, seen=seen_now(application.pk), actor=actor, approve=True, **fields
+            )
         return refused.value.code
 
     assert decide(rule.account, rule=rule, tier=Tier.WEIGHTS) == Code.NOT_ALLOWED

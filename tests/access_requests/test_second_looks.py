@@ -14,7 +14,7 @@ from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
-from tests.access_requests.people import ANSWERS
+from tests.access_requests.people import ANSWERS, seen_now
 from tests.people import person, signed_in, with_token
 
 REASON = "Sound plan, says the first one."
@@ -34,7 +34,9 @@ def sam(second_reviewer: Account) -> Account:
 @pytest.fixture
 def look(always: DecisionPolicy, sam: Account, in_review: Application, rita: Account) -> SecondLook:
     services.note(in_review.pk, actor=rita, body=NOTE)
-    services.decide(in_review.pk, actor=rita, approve=True, reason=REASON)
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True, reason=REASON
+    )
     return SecondLook.objects.get()
 
 
@@ -52,7 +54,9 @@ def test_the_lot_decides_and_is_on_record(
 ) -> None:
     DecisionPolicy.objects.update(second_looks=30)
     monkeypatch.setattr(second_looks, "_lot", lambda review: 30)
-    services.decide(in_review.pk, actor=rita, approve=False, reason="No.")
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=False, reason="No."
+    )
     assert not SecondLook.objects.exists()
     event = Event.objects.get(verb=Verb.SECOND_LOOK_DRAWN)
     assert event.data == {"percent": 30, "lot": 30, "reviewer": None}
@@ -68,7 +72,9 @@ def test_a_lot_below_the_percentage_asks(
 ) -> None:
     DecisionPolicy.objects.update(second_looks=30)
     monkeypatch.setattr(second_looks, "_lot", lambda review: 29)
-    services.decide(in_review.pk, actor=rita, approve=False, reason="No.")
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=False, reason="No."
+    )
     assert SecondLook.objects.get().reviewer == sam
 
 
@@ -81,7 +87,9 @@ def test_no_list_of_the_hub_tells_who_looks_again_what_was_decided(
     approve: bool,
     status: selectors.HubStatus,
 ) -> None:
-    services.decide(in_review.pk, actor=rita, approve=approve, reason=REASON)
+    services.decide(
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=approve, reason=REASON
+    )
     release = in_review.releases.get()
 
     def listed(account: Account) -> int:
@@ -127,7 +135,7 @@ def test_it_asks_nobody_who_knows(
             from django.contrib.auth.models import Group
 
             sam.groups.add(Group.objects.get(name=role.value))
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     assert not SecondLook.objects.exists()
     assert Event.objects.get(verb=Verb.SECOND_LOOK_DRAWN).data["reviewer"] is None
 
@@ -160,7 +168,7 @@ def test_an_appeal_is_a_second_look_already(
     services.look_again(first.pk, actor=sam, outcome="refuse", reason="So would I.")
     services.appeal(refused.pk, actor=alice, text="Please.")
     services.claim(refused.pk, actor=manager)
-    services.decide(refused.pk, actor=manager, approve=True)
+    services.decide(refused.pk, seen=seen_now(refused.pk), actor=manager, approve=True)
     assert SecondLook.objects.count() == 1
 
 

@@ -11,7 +11,7 @@ from access_requests import selectors, services
 from access_requests.models import Application, DecisionPolicy
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from tests.access_requests.people import applicant
+from tests.access_requests.people import applicant, seen_now
 from tests.people import signed_in, with_token
 
 
@@ -59,14 +59,16 @@ def test_an_appeal_counts_from_itself(
 ) -> None:
     decided(applied_by, 10, 10, 10, 10)
     services.claim(submitted.pk, actor=rita)
-    services.decide(submitted.pk, actor=rita, approve=False, reason="No.")
+    services.decide(
+        submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=False, reason="No."
+    )
     services.appeal(submitted.pk, actor=submitted.applicant, text="Please look again.")
     now = timezone.now()
     Application.objects.filter(pk=submitted.pk).update(
         submitted_at=now - timedelta(days=30), appealed_at=now - timedelta(days=2)
     )
     services.claim(submitted.pk, actor=second_reviewer)
-    services.decide(submitted.pk, actor=second_reviewer, approve=True)
+    services.decide(submitted.pk, seen=seen_now(submitted.pk), actor=second_reviewer, approve=True)
     assert submitted.reviews.latest("pk").days == pytest.approx(2.0, abs=0.01)
     times = selectors.time_to_decision()
     assert times
@@ -93,12 +95,14 @@ def test_each_state_says_what_happens_next(
     seen.append(told(alice, draft)[1])
     services.claim(draft.pk, actor=rita)
     seen.append(told(alice, draft)[1])
-    services.return_for_correction(draft.pk, actor=rita, message="Say more.")
+    services.return_for_correction(
+        draft.pk, seen=seen_now(draft.pk), actor=rita, message="Say more."
+    )
     page, sentence = told(alice, draft)
     assert "kept for you" in page
     seen.append(sentence)
     services.submit(draft.pk, actor=alice, typed_name=alice.name)
-    services.decide(draft.pk, actor=rita, approve=False, reason="No.")
+    services.decide(draft.pk, seen=seen_now(draft.pk), actor=rita, approve=False, reason="No.")
     seen.append(told(alice, draft)[1])
     services.appeal(draft.pk, actor=alice, text="Please.")
     page, sentence = told(alice, draft)
@@ -106,7 +110,9 @@ def test_each_state_says_what_happens_next(
     seen.append(sentence)
     services.claim(draft.pk, actor=second_reviewer)
     seen.append(told(alice, draft)[1])
-    services.decide(draft.pk, actor=second_reviewer, approve=False, reason="Still no.")
+    services.decide(
+        draft.pk, seen=seen_now(draft.pk), actor=second_reviewer, approve=False, reason="Still no."
+    )
     assert "the refusal stands" in told(alice, draft)[1]
     assert len(set(seen)) == len(seen)
     assert all(seen)
@@ -120,7 +126,7 @@ def test_after_the_first_of_two_approvals_it_says_that_a_second_person_reads_it(
     second_reviewer: Account,
 ) -> None:
     DecisionPolicy.objects.create(release=release, approvals=2)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     assert "a second person reads it next" in told(alice, in_review)[1]
     services.claim(in_review.pk, actor=second_reviewer)
     assert "a second person reads it now" in told(alice, in_review)[1]

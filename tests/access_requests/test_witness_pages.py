@@ -12,7 +12,7 @@ from portal.accounts.models import Account
 from portal.audit.models import Event
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
-from tests.access_requests.people import applicant
+from tests.access_requests.people import applicant, seen_now
 from tests.access_requests.test_query_counts import cost
 from tests.access_requests.test_witnesses import passed
 from tests.access_requests.vouching import (
@@ -182,7 +182,8 @@ def test_the_desk_sees_the_answers_sends_again_and_goes_without(
     assert "Not to be approved yet" in before
     assert "go_without" not in before, "a manager's matter"
     end = {"releases": [claimed.releases.get().pk], "tier": "try", "ends_at": "2099-01-01"}
-    refused = desk.post(desk_of(claimed, "approve"), end)
+    seen = {"seen": seen_now(claimed.pk)}
+    refused = desk.post(desk_of(claimed, "approve"), {**end, **seen})
     assert (refused.status_code, "the answer is not there" in refused.text) == (409, True)
     confirm(token_to(OFFICIAL["email"]), comment=COMMENT)
     assert COMMENT in desk.get(desk_of(claimed)).text
@@ -197,7 +198,8 @@ def test_the_desk_sees_the_answers_sends_again_and_goes_without(
     assert boss.post(desk_of(claimed, "go_without"), {"kind": "referee"}).status_code == 422
     assert boss.post(desk_of(claimed, "go_without"), given).status_code == 302
     services.claim(claimed.pk, actor=rita)
-    assert desk.post(desk_of(claimed, "approve"), end).status_code == 302
+    seen = {"seen": seen_now(claimed.pk)}
+    assert desk.post(desk_of(claimed, "approve"), {**end, **seen}).status_code == 302
     claimed.refresh_from_db()
     assert claimed.state == State.APPROVED
     assert WAIVER in desk.get(desk_of(claimed)).text
@@ -282,7 +284,7 @@ def test_no_page_mail_or_answer_shows_the_applicant_what_was_said(
         for address in ("applications/", f"applications/{claimed.pk}/", "applications/?queue=1"):
             shown += program.get(f"/api/v1/{address}").text
         if state == "before":
-            services.decide(claimed.pk, actor=rita, approve=True)
+            services.decide(claimed.pk, seen=seen_now(claimed.pk), actor=rita, approve=True)
     shown += "".join(
         f"{mail.subject}{mail.body}" for mail in OutgoingMail.objects.filter(to=alice.email)
     )
@@ -363,7 +365,9 @@ def test_over_rest_one_names_sees_the_state_and_sends_again(
     assert post(with_token(manager), f"{base}go_without/", **without)[0] == 200
     assert program.get(base).json()["waits_for"] == ["official"]
     services.claim(asking.pk, actor=rita)
-    assert post(with_token(rita), f"{base}approve/")[1]["code"] == "evidence_missing"
+    version = seen_now(asking.pk)
+    missing = post(with_token(rita), f"{base}approve/", version=version)[1]
+    assert missing["code"] == "evidence_missing"
 
 
 def test_managers_set_it_per_release(release: Release, manager: Account, rita: Account) -> None:

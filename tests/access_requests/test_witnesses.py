@@ -14,7 +14,7 @@ from portal.mail.models import OutgoingMail
 from portal.mail.services import GIVE_UP_AFTER
 from portal.refusals import Code
 from tests.access_requests.conftest import another_release
-from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, verbs
+from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, seen_now, verbs
 from tests.access_requests.test_submit import refusal_of
 from tests.access_requests.vouching import (
     OFFICIAL,
@@ -148,9 +148,13 @@ def test_refusing_and_returning_never_wait(
     waiting: Application, rita: Account, second_reviewer: Account
 ) -> None:
     services.claim(waiting.pk, actor=rita)
-    services.return_for_correction(waiting.pk, actor=rita, message="Which corpus?")
+    services.return_for_correction(
+        waiting.pk, seen=seen_now(waiting.pk), actor=rita, message="Which corpus?"
+    )
     submit(waiting)
-    refused = services.decide(waiting.pk, actor=rita, approve=False, reason="No plan.")
+    refused = services.decide(
+        waiting.pk, seen=seen_now(waiting.pk), actor=rita, approve=False, reason="No plan."
+    )
     assert refused.state == State.REFUSED
 
 
@@ -221,7 +225,9 @@ def test_a_changed_description_is_told_beside_the_reference(
 ) -> None:
     refer(token_to(REFEREE["email"]))
     assert "changed since" not in check(claimed, "referee").finding
-    services.return_for_correction(claimed.pk, actor=rita, message="Which corpus?")
+    services.return_for_correction(
+        claimed.pk, seen=seen_now(claimed.pk), actor=rita, message="Which corpus?"
+    )
     alice = claimed.applicant
     services.save_draft(claimed.pk, actor=alice, answers={"research_purpose": "Another plan."})
     assert "changed since" not in check(claimed, "referee").finding, "nobody has seen it yet"
@@ -277,7 +283,9 @@ def test_a_link_of_one_kind_is_not_the_others(waiting: Application) -> None:
 def test_what_was_corrected_meanwhile_is_read_again(claimed: Application, rita: Account) -> None:
     token = token_to(REFEREE["email"])
     old = services.reading_behind(token).digest
-    services.return_for_correction(claimed.pk, actor=rita, message="Which corpus?")
+    services.return_for_correction(
+        claimed.pk, seen=seen_now(claimed.pk), actor=rita, message="Which corpus?"
+    )
     alice = claimed.applicant
     services.save_draft(claimed.pk, actor=alice, answers={"research_purpose": "Another plan."})
     assert services.reading_behind(token).digest == old, "nobody reads what is being typed"
@@ -292,7 +300,9 @@ def test_an_official_who_confirmed_less_is_asked_again(
 ) -> None:
     other = another_release(release, "13b")
     confirm(token_to(OFFICIAL["email"]))
-    services.return_for_correction(claimed.pk, actor=rita, message="The bigger one too?")
+    services.return_for_correction(
+        claimed.pk, seen=seen_now(claimed.pk), actor=rita, message="The bigger one too?"
+    )
     alice = claimed.applicant
     services.save_draft(claimed.pk, actor=alice, releases=[release, other])
     submit(claimed)
@@ -372,7 +382,9 @@ def test_outstanding_links_end_with_the_application(
     if end == "withdrawn":
         services.withdraw(claimed.pk, actor=alice)
     elif end == "refused":
-        services.decide(claimed.pk, actor=rita, approve=False, reason="No.")
+        services.decide(
+            claimed.pk, seen=seen_now(claimed.pk), actor=rita, approve=False, reason="No."
+        )
     elif end == "approved":
         services.go_without(claimed.pk, "referee", actor=manager, reason="We know him.")
         decide(claimed, rita)
@@ -394,7 +406,7 @@ def test_outstanding_links_end_with_the_application(
 def test_after_an_appeal_people_can_be_named_again(
     claimed: Application, rita: Account, second_reviewer: Account
 ) -> None:
-    services.decide(claimed.pk, actor=rita, approve=False, reason="No.")
+    services.decide(claimed.pk, seen=seen_now(claimed.pk), actor=rita, approve=False, reason="No.")
     services.appeal(claimed.pk, actor=claimed.applicant, text="It was a misunderstanding.")
     services.claim(claimed.pk, actor=second_reviewer)
     assert refusal_of(decide, claimed, second_reviewer).code == Code.EVIDENCE_MISSING
@@ -537,7 +549,9 @@ def test_the_tab_holds_what_waits_for_an_answer_and_nothing_else(
     confirm(token_to(OFFICIAL["email"]))
     services.claim(waiting.pk, actor=rita)
     assert tab() == [waiting.pk]
-    services.return_for_correction(waiting.pk, actor=rita, message="Which corpus?")
+    services.return_for_correction(
+        waiting.pk, seen=seen_now(waiting.pk), actor=rita, message="Which corpus?"
+    )
     assert tab() == [], "it waits for the applicant"
     submit(waiting)
     assert tab() == [waiting.pk]
@@ -549,5 +563,5 @@ def test_the_tab_holds_what_waits_for_an_answer_and_nothing_else(
 
 def test_the_tab_does_not_hold_what_is_decided(waiting: Application, rita: Account) -> None:
     services.claim(waiting.pk, actor=rita)
-    services.decide(waiting.pk, actor=rita, approve=False, reason="No.")
+    services.decide(waiting.pk, seen=seen_now(waiting.pk), actor=rita, approve=False, reason="No.")
     assert selectors.tab_counts(rita)["evidence"] == 0

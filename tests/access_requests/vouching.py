@@ -8,6 +8,7 @@ from access_requests.models import Application, DecisionPolicy, Witness
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
+from tests.access_requests.people import seen_now
 
 OFFICIAL = {"name": "Olga Dean", "email": "dean@testing.example", "position": "Dean of Science"}
 REFEREE = {"name": "Ralf Peer", "email": "ralf@elsewhere.example", "position": "Professor"}
@@ -61,4 +62,6 @@ def mails(address: str) -> list[str]:
 
 
 def decide(application: Application, reviewer: Account, **terms: Any) -> Application:
-    return services.decide(application.pk, actor=reviewer, approve=True, **terms)
+    return services.decide(
+        application.pk, seen=seen_now(application.pk), actor=reviewer, approve=True, **terms
+    )

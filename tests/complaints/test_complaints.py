@@ -26,6 +26,7 @@ from portal.audit.models import Event, Verb
 from portal.catalog.models import LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
+from tests.access_requests.people import seen_now
 from tests.distribution.asking import ask
 from tests.distribution.weights import original
 from tests.people import person, signed_in, with_token
@@ -48,7 +49,7 @@ def submitted(alice: Account, release: Release) -> Application:
 @pytest.fixture
 def grant(submitted: Application, rita: Account) -> Grant:
     services.claim(submitted.pk, actor=rita)
-    services.decide(submitted.pk, actor=rita, approve=True)
+    services.decide(submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=True)
     return submitted.grants.get()
 
 
@@ -154,10 +155,16 @@ def test_refused_without_a_reason(submitted: Application, alice: Account, rita: 
     """huggingface_hub#2960."""
     services.claim(submitted.pk, actor=rita)
     with pytest.raises(Refusal) as refused:
-        services.decide(submitted.pk, actor=rita, approve=False, reason="  ")
+        services.decide(
+            submitted.pk, seen=seen_now(submitted.pk), actor=rita, approve=False, reason="  "
+        )
     assert refused.value.code == Code.INVALID
     services.decide(
-        submitted.pk, actor=rita, approve=False, reason="The use is a service, not research."
+        submitted.pk,
+        seen=seen_now(submitted.pk),
+        actor=rita,
+        approve=False,
+        reason="The use is a service, not research.",
     )
     assert (
         "The use is a service, not research."
@@ -176,7 +183,9 @@ def test_rejected_where_one_answer_needed_mending(
 ) -> None:
     """dataverse#11431."""
     services.claim(submitted.pk, actor=rita)
-    services.return_for_correction(submitted.pk, actor=rita, message="Which server?")
+    services.return_for_correction(
+        submitted.pk, seen=seen_now(submitted.pk), actor=rita, message="Which server?"
+    )
     services.save_draft(
         submitted.pk,
         actor=alice,

@@ -131,10 +131,13 @@ def review(ruth: Program, noor: Program, pk: int) -> None:
     assert noor.post(f"applications/{pk}/approve/", 403)["code"]
     assert pk in [one["id"] for one in ruth.get("applications/?queue=1")["results"]]
     ruth.post(f"applications/{pk}/claim/", 200)
-    ruth.post(f"applications/{pk}/return/", 200, message="Which server?")
+    version = ruth.get(f"applications/{pk}/")["review"]["version"]
+    ruth.post(f"applications/{pk}/return/", 200, message="Which server?", version=version)
     assert noor.get(f"applications/{pk}/")["state"] == "returned"
     noor.post(f"applications/{pk}/submit/", 200, typed_name="Noor Haddad")
-    approved = ruth.post(f"applications/{pk}/approve/", 200)
+    assert ruth.post(f"applications/{pk}/approve/", 409, version=version)["code"] == "changed"
+    version = ruth.get(f"applications/{pk}/")["review"]["version"]
+    approved = ruth.post(f"applications/{pk}/approve/", 200, version=version)
     assert approved["state"] == "approved"
 
 

@@ -14,6 +14,7 @@ from portal.accounts import erasing
 from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.webhooks.models import Subscription
+from tests.access_requests.people import seen_now
 from tests.walker.marks import World
 from tests.walker.world import make_world
 
@@ -41,7 +42,13 @@ def _of(world: World, owner: str, family: str) -> Application:
 def _refused(world: World) -> None:
     """Alice may appeal."""
     refused = _of(world, "alice", "claimed-by-sam")
-    services.decide(refused.pk, actor=world.people["sam"], approve=False, reason="Too vague.")
+    services.decide(
+        refused.pk,
+        seen=seen_now(refused.pk),
+        actor=world.people["sam"],
+        approve=False,
+        reason="Too vague.",
+    )
 
 
 def _corrected(world: World) -> None:

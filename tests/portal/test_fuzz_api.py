@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from access_requests import services
 from portal.accounts.models import Account
 from portal.catalog.models import Release
-from tests.access_requests.people import ANSWERS
+from tests.access_requests.people import ANSWERS, seen_now
 from tests.people import with_token
 
 EXAMPLES = int(os.environ.get("WEIGHBRIDGE_FUZZ", "12"))
@@ -95,7 +95,7 @@ def people(
     first = services.start(actor=alice, releases=[release], answers=ANSWERS)
     services.submit(first.pk, actor=alice, typed_name=alice.name)
     services.claim(first.pk, actor=rita)
-    services.decide(first.pk, actor=rita, approve=True)
+    services.decide(first.pk, seen=seen_now(first.pk), actor=rita, approve=True)
     second = services.start(actor=alice, releases=[release], answers=ANSWERS)
     services.submit(second.pk, actor=alice, typed_name=alice.name)
     services.claim(second.pk, actor=rita)

@@ -19,7 +19,7 @@ from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
 from portal.mail.services import GIVE_UP_AFTER
 from tests.access_requests import vouching
-from tests.access_requests.people import ANSWERS
+from tests.access_requests.people import ANSWERS, seen_now
 from tests.distribution.weights import granted
 from tests.people import signed_in
 
@@ -91,9 +91,13 @@ def test_the_mails_of_a_returned_and_approved_application_and_its_grant(
     alice.save()
     pk = submitted(alice, release)
     services.claim(pk, actor=rita)
-    services.return_for_correction(pk, actor=rita, message="Say which corpus & why.")
+    services.return_for_correction(
+        pk, seen=seen_now(pk), actor=rita, message="Say which corpus & why."
+    )
     services.submit(pk, actor=alice, typed_name=alice.name)
-    services.decide(pk, actor=rita, approve=True, reason='A sound plan, with "ethics".')
+    services.decide(
+        pk, seen=seen_now(pk), actor=rita, approve=True, reason='A sound plan, with "ethics".'
+    )
     grant = Grant.objects.get()
     services.suspend(grant.pk, actor=manager, reason="We have a question.")
     services.reinstate(grant.pk, actor=manager, reason="Answered.")
@@ -118,13 +122,15 @@ def test_the_mails_of_a_refusal_a_withdrawal_and_an_end(
 ) -> None:
     pk = submitted(alice, release)
     services.claim(pk, actor=rita)
-    services.decide(pk, actor=rita, approve=False, reason="No research question.")
+    services.decide(
+        pk, seen=seen_now(pk), actor=rita, approve=False, reason="No research question."
+    )
     services.withdraw(submitted(alice, release), actor=alice)
     draft = services.start(actor=alice, releases=[release], answers=ANSWERS)
     services.withdraw(draft.pk, actor=alice)  # which nobody knew of: no mail
     pk = submitted(alice, release)
     services.claim(pk, actor=rita)
-    services.decide(pk, actor=rita, approve=True)
+    services.decide(pk, seen=seen_now(pk), actor=rita, approve=True)
     Grant.objects.update(ends_at=timezone.now() - timedelta(hours=1))
     assert services.expire_grants() == 1
     assert services.expire_grants() == 0

@@ -21,6 +21,7 @@ from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
 from portal.webhooks import signing
 from portal.webhooks.models import Subscription
+from tests.access_requests.people import seen_now
 from tests.walker.marks import REVIEWERS, Secret, World
 
 PAPER: dict[str, Any] = {"key": "paper", "label": "A paper of yours", "type": "attachment"}
@@ -63,7 +64,7 @@ def talk(world: World, owner: str, application: Application, reviewer: Account) 
         question=world.plant(owner, "question to a colleague", desk),
     )
     answer = world.plant(owner, "colleague's advice", desk)
-    services.advise(pk, actor=colleague, advice="approve", answer=answer)
+    services.advise(pk, seen=seen_now(pk), actor=colleague, advice="approve", answer=answer)
 
 
 def invite(world: World, owner: str, application: Application, readers: set[str]) -> None:

@@ -19,6 +19,7 @@ from access_requests.models import Application, Grant
 from distribution import links
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.refusals import Refusal
+from tests.access_requests.people import seen_now
 from tests.walker.addresses import OPENAI, Route, addresses, routes
 from tests.walker.around import PDF
 from tests.walker.marks import World
@@ -273,14 +274,22 @@ def _for_the_desk(address: str) -> dict[str, Any]:
     """The forms there name releases by their ids, and ask for a day."""
     if address.endswith("/ask/"):
         return {"kind": "review"}  # of a colleague; elsewhere a kind is one of witness
+    if found := re.fullmatch(
+        r"/api/v1/applications/(\d+)/(return|approve|refuse|advise)/", address
+    ):
+        return {"version": seen_now(int(found[1]))}
     day = f"{timezone.now() + timedelta(days=400):%Y-%m-%d}"
     if re.fullmatch(r"/admin/access_requests/renewal/\d+/act/approve/", address):
         return {"ends_at": day}
-    found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/approve/", address)
-    if found is None:
+    found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/(\w+)/", address)
+    if found is None or found[2] not in ("return", "approve", "refuse", "advise"):
         return {}
+    seen = {"seen": seen_now(int(found[1]))}
+    if found[2] != "approve":
+        return seen
     releases = Application.objects.get(pk=found[1]).releases.values_list("pk", flat=True)
     return {
+        **seen,
         "releases": list(releases),
         "ends_at": f"{timezone.now() + timedelta(days=30):%Y-%m-%d}",
     }

@@ -21,6 +21,7 @@ from portal.accounts.roles import Role, make_groups
 from portal.audit.sealing import seal_waiting
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail.models import OutgoingMail
+from tests.access_requests.people import seen_now
 from tests.passkeys import give_passkey
 from tests.people import person
 from tests.walker import around
@@ -139,10 +140,15 @@ def _apply(world: World, owner: str) -> None:
             note=world.plant(owner, "internal note", set(REVIEWERS) - {owner})
         )
     services.return_for_correction(
-        returned.pk, actor=reviewer, message=world.plant(owner, "message", both)
+        returned.pk,
+        seen=seen_now(returned.pk),
+        actor=reviewer,
+        message=world.plant(owner, "message", both),
     )
     reason = world.plant(owner, "decision", both)
-    services.decide(approved.pk, actor=reviewer, approve=True, reason=reason)
+    services.decide(
+        approved.pk, seen=seen_now(approved.pk), actor=reviewer, approve=True, reason=reason
+    )
     for application, holder in zip(claimed, holders, strict=True):
         services.claim(application.pk, actor=world.people[holder])
     around.talk(world, owner, claimed[0], world.people[holders[0]])
