@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from distribution.errors import PublishError
 
@@ -34,7 +34,21 @@ def walk(folder: Path) -> list[str]:
         raise PublishError(
             f"{folder} is empty. Give the folder that holds params.json or config.json."
         )
+    _check_case(found)
     return sorted(found)
+
+
+def _check_case(paths: list[str]) -> None:
+    """macOS and Windows keep one file of two whose names differ in case alone."""
+    seen: dict[str, str] = {}
+    for path in sorted(paths):
+        for part in (path, *map(str, PurePosixPath(path).parents)):
+            other = seen.setdefault(part.lower(), part)
+            if other != part:
+                raise PublishError(
+                    f"{other} and {part} differ only in upper and lower case, and many systems keep one of "
+                    f"them. Rename or remove one, then publish again."
+                )
 
 
 def _unreadable(error: OSError) -> None:

@@ -1,28 +1,35 @@
 """Names, types and shapes of the tensors in a file: of `.safetensors` headers and `.pth` pickles.
 
-Memory is bounded by the header, never by the weights. A pickle is a program; `_Reader` runs none
-of it: the few names a plain checkpoint needs are known here BY NAME, and any other name ends the
-reading.
+Memory is bounded by the header, never by the weights. A pickle is a program; nothing of it is run: the
+few names that a plain checkpoint needs are known here BY NAME, and any other name ends the reading.
 """
 
 import json
-import pickle
 import re
 import struct
-import zipfile
-from collections import OrderedDict
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from distribution.checkpoints.pickles import (
+    Global,
+    ImportFound,
+    Machine,
+    MalformedPickle,
+    OrderedTable,
+)
+from distribution.checkpoints.torch_archives import (
+    CutShort,
+    HoldsCode,
+    Member,
+    NotAnArchive,
+    content_of,
+    members_of,
+)
 from distribution.errors import PublishError
 
 MAX_HEADER = 64 * 1024 * 1024  # bytes; the 65B release needs under one
-LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip, before the name of each member
-MAX_MEMBERS = 200_000  # entries of one zip
-
-PICKLES = frozenset({".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"})
 
 # dtype → bytes of one element
 WIDTH = {
@@ -65,7 +72,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """Every tensor of a `.safetensors` or pickled file by name. Raises PublishError with the
     reason.
     """
-    return read_safetensors(path) if path.suffix == ".safetensors" else read_pth(path)
+    return read_safetensors(path) if path.suffix.lower() == ".safetensors" else read_pth(path)
 
 
 # ---- .pth: a zip of one pickle and one raw record for each storage -------------------------------
@@ -78,10 +85,7 @@ class _Storage(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A tensor as the pickle builds it: a window on a storage.
-
-    A tuple, as `_Storage` is: a pickle can set no attribute of it once it is checked.
-    """
+    """A tensor as the pickle builds it: a window on a storage."""
 
     storage: _Storage
     offset: int
@@ -99,45 +103,56 @@ class _View(NamedTuple):
         )
 
 
-def _rebuild(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _View:
+ORDERED_DICT = Global("collections", "OrderedDict")
+REBUILD_TENSOR = Global("torch._utils", "_rebuild_tensor_v2")
+STORAGE_TYPES = {Global("torch", name): dtype for name, dtype in STORAGES.items()}
+ALLOWED = frozenset({ORDERED_DICT, REBUILD_TENSOR, *STORAGE_TYPES})
+
+
+def _reduce(function: Global, arguments: tuple[Any, ...]) -> Any:
+    """The two calls that a table of tensors needs."""
+    if function == REBUILD_TENSOR:
+        return _rebuild(*arguments)
+    if function == ORDERED_DICT and not arguments:
+        return OrderedTable()
+    raise ValueError(f"it calls {function.name} in an unknown way")
+
+
+def _rebuild(*arguments: Any) -> _View:
     """In place of torch._utils._rebuild_tensor_v2."""
+    if len(arguments) != 6 or type(arguments[4]) is not bool or arguments[5] != OrderedTable():
+        raise ValueError("a tensor has hooks or metadata")
+    storage, offset, shape, stride, _, _ = arguments
+    if type(shape) is not tuple or type(stride) is not tuple or len(shape) != len(stride):
+        raise ValueError("a tensor has a shape and strides of different lengths")
     numbers = (offset, *shape, *stride)
     if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError("a tensor is described by something else than a storage and numbers")
-    if len(shape) != len(stride):
-        raise ValueError("a tensor has a shape and strides of different lengths")
-    return _View(storage, offset, tuple(shape), tuple(stride))
+    return _View(storage, offset, shape, stride)
 
 
-class _Forbidden(Exception):
-    """The pickle asks for something that is not weights."""
+@dataclass
+class _Storages:
+    """The storages that a pickle names, by their key."""
 
+    by_key: dict[str, _Storage]
 
-class _Reader(
-    pickle._Unpickler
-):  # the one in Python: the one in C lets a few bytes claim gigabytes of memo
-    """Knows tensors and plain containers, and nothing that could run."""
-
-    ALLOWED = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in self.ALLOWED:
-            return self.ALLOWED[module, name]
-        if module == "torch" and name in STORAGES:
-            return STORAGES[name]
-        raise _Forbidden(f"{module}.{name}")
-
-    def get_extension(self, code: int) -> None:
-        raise _Forbidden(f"copyreg extension {code}")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _location, elements = pid
-        if kind != "storage" or dtype not in WIDTH or type(elements) is not int:
+    def named(self, pid: Any) -> _Storage:
+        if type(pid) is not tuple or len(pid) != 5 or pid[0] != "storage":
             raise ValueError("a storage is described in an unknown way")
-        return _Storage(dtype, str(key), elements)
+        _, kind, key, location, elements = pid
+        if not (
+            isinstance(kind, Global)
+            and kind in STORAGE_TYPES
+            and isinstance(key, str)
+            and isinstance(location, str)
+            and type(elements) is int
+        ):
+            raise ValueError("a storage is described in an unknown way")
+        storage = _Storage(STORAGE_TYPES[kind], key, elements)
+        if self.by_key.setdefault(key, storage) != storage:
+            raise ValueError(f"storage {key} is described in two ways")
+        return storage
 
 
 def read_pth(path: Path) -> dict[str, Tensor]:
@@ -163,38 +178,65 @@ def places_in_pth(path: Path) -> dict[str, Place]:
 def _views(path: Path) -> dict[str, tuple[_View, int]]:
     """Each tensor, and the byte of the file at which its storage begins."""
     try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            views, prefix = _unpickle(path, archive)
-            return {
-                name: (view, _record(path, archive, prefix, name, view, file))
-                for name, view in views.items()
-            }
-    # RuntimeError: locked, or packed in a way that zipfile does not know. ValueError: a false size.
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
+        with path.open("rb") as file:
+            records = members_of(file)
+            _check_notes(file, records)
+            views, storages = _unpickle(path, file, records["data.pkl"])
+    except CutShort as error:
+        raise PublishError(
+            f"{path.name} is cut short: its end is missing. Compare its size with its source's, copy it "
+            f"again, then publish again."
+        ) from error
+    except HoldsCode as error:
+        raise PublishError(
+            f"{path.name} is refused: weights only. It is a TorchScript archive, which holds code. Save the "
+            f"model's state_dict with torch.save, then publish again."
+        ) from error
+    except (NotAnArchive, OSError) as error:
         raise _damaged(path, f"{error}") from error
+    used = {f"data/{key}" for key in storages}
+    if unused := sorted(name for name in records.keys() - used if name.startswith("data/")):
+        raise _damaged(path, f"no tensor uses its record {unused[0]}")
+    return {name: (view, _record(path, records, name, view)) for name, view in views.items()}
 
 
-def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, _View], str]:
-    member = _pickle_member(path, archive)
-    with archive.open(member) as file:
-        try:
-            table = _Reader(file).load()
-        except _Forbidden as error:
-            raise PublishError(
-                f"{path.name} is refused: weights only. Its pickle asks for `{error}`, which "
-                f"could run code "
-                "when the file is loaded. Save a plain table of tensors with "
-                "torch.save(state_dict), then publish again."
-            ) from error
-        except (OSError, zipfile.BadZipFile):
-            raise
-        except (
-            Exception
-        ) as error:  # a pickle is any bytes at all: each way to fail is a damaged file
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+def _check_notes(file: BinaryIO, records: dict[str, Member]) -> None:
+    """What stands beside pickle and tensors: versions, and the order of bytes, which ours must be too."""
+    for name, member in records.items():
+        if name == "data.pkl" or name.startswith("data/"):
+            continue
+        expected = rb"little" if name == "byteorder" else rb"\d{1,40}\n?"
+        if member.size > 41 or not re.fullmatch(expected, content_of(file, member)):
+            raise NotAnArchive(f"its record {name} is not as torch.save writes it")
+
+
+def _unpickle(
+    path: Path, file: BinaryIO, member: Member
+) -> tuple[dict[str, _View], dict[str, _Storage]]:
+    if member.size > MAX_HEADER:
+        raise PublishError(
+            f"{path.name}: its data.pkl has {member.size:,} bytes; at most {MAX_HEADER:,} are read."
+        )
+    content, storages = content_of(file, member), _Storages({})
+    machine = Machine(
+        content, allowed=ALLOWED, reduce=_reduce, storage=storages.named, most=len(content)
+    )
+    try:
+        table = machine.run()
+    except ImportFound as error:
+        raise PublishError(
+            f"{path.name} is refused: weights only. Its pickle asks for `{error}`, which could run code "
+            "when the file is loaded. Save a plain table of tensors with torch.save(state_dict), then "
+            "publish again."
+        ) from error
+    except MalformedPickle as error:
+        raise _damaged(path, f"its pickle is not that of a table of tensors: {error}") from error
+    if machine.at != len(content):
+        raise _damaged(path, "its pickle has bytes behind its end")
     if not isinstance(table, dict):
         raise PublishError(
-            f"{path.name} holds a {type(table).__name__}; expected a table of named tensors."
+            f"{path.name} holds a {type(table).__name__}; expected a table of named tensors. Save the "
+            "model's state_dict, then publish again."
         )
     for name, value in table.items():
         if not isinstance(name, str) or not isinstance(value, _View):
@@ -203,63 +245,24 @@ def _unpickle(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, _View], s
                 f"{type(value).__name__}, "
                 "not a tensor. Save the model's state_dict alone, then publish again."
             )
-    return table, member.filename.removesuffix("data.pkl")
+    return table, storages.by_key
 
 
-def _pickle_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise PublishError(
-            f"{path.name} has {len(members):,} records; no checkpoint has more than "
-            f"{MAX_MEMBERS:,}."
-        )
-    if any(re.search(r"(^|/)(code/|constants\.pkl$)", member.filename) for member in members):
-        raise PublishError(
-            f"{path.name} is refused: weights only. It is a TorchScript archive, which holds code."
-        )
-    pickles = [member for member in members if re.fullmatch(r"[^/]+/data\.pkl", member.filename)]
-    if len(pickles) != 1:
-        raise _damaged(path, f"{len(pickles)} records named data.pkl instead of one")
-    if pickles[0].file_size > MAX_HEADER:
-        raise PublishError(
-            f"{path.name}: its data.pkl has {pickles[0].file_size:,} bytes; at most "
-            f"{MAX_HEADER:,} are read."
-        )
-    return pickles[0]
-
-
-def _record(
-    path: Path,
-    archive: zipfile.ZipFile,
-    prefix: str,
-    name: str,
-    view: _View,
-    file: BinaryIO,
-) -> int:
+def _record(path: Path, records: dict[str, Member], name: str, view: _View) -> int:
     """Where the raw bytes of the tensor's storage begin, once they were found to be all there."""
     storage = view.storage
-    try:
-        record = archive.getinfo(f"{prefix}data/{storage.key}")
-    except KeyError:
+    record = records.get(f"data/{storage.key}")
+    if record is None:
         raise _damaged(path, f"the bytes of {name} are missing")
-    if record.compress_type != zipfile.ZIP_STORED:
-        raise PublishError(
-            f"{path.name}: {name} is compressed. Save it with torch.save, which stores tensors as "
-            f"they are."
-        )
     if (
-        record.file_size != storage.elements * WIDTH[storage.dtype]
+        record.size != storage.elements * WIDTH[storage.dtype]
         or view.elements_needed > storage.elements
     ):
         raise _damaged(
             path,
-            f"{name} says {view.shape} of {storage.dtype}, its record has {record.file_size:,} "
-            f"bytes",
+            f"{name} says {view.shape} of {storage.dtype}, its record has {record.size:,} bytes",
         )
-    file.seek(record.header_offset)
-    # The local header has lengths of its own: torch pads there, so that the bytes are aligned.
-    *_, name_length, extra_length = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
-    return int(record.header_offset + LOCAL_HEADER.size + name_length + extra_length)
+    return record.start
 
 
 # ---- .safetensors: length, JSON, raw bytes -------------------------------------------------------
@@ -278,9 +281,10 @@ def places_in_safetensors(path: Path) -> dict[str, Place]:
         if length > MAX_HEADER:
             raise _damaged(path, "it does not begin with the length of a header")
         try:
-            header = json.loads(file.read(length))
-            header.pop("__metadata__", None)
+            header = _safetensors_header(file.read(length), length)
             spans = [_span(name, entry) for name, entry in header.items()]
+        except EOFError:
+            raise _cut_short(path, 8 + length) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _damaged(path, f"its header is not safetensors ({error})") from error
     _check_cover(path, spans, path.stat().st_size - 8 - length)
@@ -300,9 +304,34 @@ def _in_order(shape: list[int]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
+def _safetensors_header(content: bytes, length: int) -> dict[str, Any]:
+    """Tensors by name. Only what all readers understand alike: UTF-8, each name once, no more than is known."""
+    if len(content) != length:
+        raise EOFError
+    if content[:1] != b"{":
+        raise ValueError("it does not begin with {")
+    header = json.loads(content.decode(), object_pairs_hook=_without_repeats)
+    metadata = header.pop("__metadata__", {})
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts")
+    return dict(header)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, _ in pairs:
+        name.encode()  # half of a surrogate pair is no text elsewhere
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("it has a name twice")
+    return table
+
+
 def _span(name: str, entry: dict[str, Any]) -> tuple[int, int]:
+    if entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"{name} is described in an unknown way")
     begin, end = entry["data_offsets"]
-    if not all(type(number) is int and number >= 0 for number in (begin, end, *entry["shape"])):
+    numbers = (begin, end, *entry["shape"])
+    if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
         raise ValueError(f"{name} has a shape or offsets that are not numbers")
     if end - begin != prod(entry["shape"]) * WIDTH[entry["dtype"]]:
         raise ValueError(f"{name} has a shape that does not fit its bytes")
@@ -317,14 +346,23 @@ def _check_cover(path: Path, spans: list[tuple[int, int]], size: int) -> None:
                 path, f"its tensors leave a hole or overlap at byte {min(begin, position):,}"
             )
         position = end
-    if position != size:
+    if position > size:
+        raise _cut_short(path, path.stat().st_size - size + position)
+    if position < size:
         raise _damaged(
             path, f"its header promises {position:,} bytes of tensors, the file has {size:,}"
         )
 
 
+def _cut_short(path: Path, expected: int) -> PublishError:
+    return PublishError(
+        f"{path.name} is cut short: it has {path.stat().st_size:,} bytes, and its header promises "
+        f"{expected:,}. Copy it again from its source, then publish again."
+    )
+
+
 def _damaged(path: Path, found: str) -> PublishError:
     return PublishError(
         f"{path.name} cannot be read as weights: {found}. Copy it again from its source, or save "
-        f"it anew with torch.save."
+        f"it again with torch.save, then publish again."
     )

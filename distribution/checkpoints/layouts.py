@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from distribution.checkpoints.headers import PICKLES, Tensor, read_header
+from distribution.checkpoints.contents import check_content
+from distribution.checkpoints.headers import Tensor, read_header
 from distribution.checkpoints.shapes import Shape, original_shapes, safetensors_shapes
 from distribution.errors import PublishError
 from distribution.models import Revision
@@ -33,16 +34,16 @@ def layouts_of(paths: Iterable[str]) -> set[str]:
     return {layout for path in paths for end, layout in ends.items() if path.endswith(end)}
 
 
-def validate(folder: Path, files: list[str], *, model_parallel: int) -> Revision.Layout:
+def validate(
+    folder: Path, files: list[str], *, model_parallel: int, with_code: bool = False
+) -> Revision.Layout:
     """Which layout the folder has, once everything in it was found whole. Raises PublishError.
 
-    A folder may carry both layouts; the original one then gives the revision its name.
+    A folder may carry both layouts; the original one then gives the revision its name. with_code: it may
+    have Python source.
     """
-    for file in files:
-        # Also what neither layout names: no pickle with code leaves this house under any file name
-        # of weights.
-        if Path(file).suffix in PICKLES:
-            read_header(folder / file)
+    for file in files:  # also those that neither layout names
+        check_content(folder / file, with_code=with_code)
     original, safetensors = (
         "params.json" in files,
         "config.json" in files and any(file.endswith(".safetensors") for file in files),
@@ -258,7 +259,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise PublishError(f"{path.name} is missing. Put it beside the weights.")
     except (OSError, ValueError, RecursionError) as error:
         raise PublishError(
-            f"{path.name} is not readable JSON ({error}). Mend it, then publish again."
+            f"{path.name} is not readable JSON ({error}). Correct it, then publish again."
         )
     if not isinstance(value, dict):
         raise PublishError(f"{path.name} is a JSON {type(value).__name__}; expected an object.")

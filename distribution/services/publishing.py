@@ -52,6 +52,7 @@ def publish_folder(
     also: str = "",
     shard_size: int = SHARD_SIZE,
     note: str = "",
+    with_code: bool = False,
     progress: Progress | None = None,
 ) -> Published:
     """Check the folder, hash and store it, and only then, in one transaction, publish it.
@@ -60,6 +61,7 @@ def publish_folder(
     not written twice. actor: None for the operator at the command line. tag: a name for the
     revision. also: the other layout, to be made and published with it, its safetensors files of at
     most `shard_size` bytes. note: told to whoever downloaded the revision that this one replaces.
+    with_code: Python source may be among the files.
     Raises PublishError, StoreError, and the Refusals NOT_ALLOWED for a
     person who is no manager and INVALID or CONFLICT for a tag that cannot be given.
     """
@@ -70,7 +72,9 @@ def publish_folder(
     paths = folders.walk(folder)
     # The marks before the checks: what changes after its check is not published.
     items = bringing.of_folder(folder, paths, _published_before(release))
-    layout = checkpoints.validate(folder, paths, model_parallel=release.model_parallel)
+    layout = checkpoints.validate(
+        folder, paths, model_parallel=release.model_parallel, with_code=with_code
+    )
     if also:
         ranks = release.model_parallel
         made = converting.convert(folder, paths, to=also, ranks=ranks, shard_size=shard_size)

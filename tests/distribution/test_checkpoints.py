@@ -316,7 +316,14 @@ def test_a_cut_shard_is_refused(tmp_path: Path, kept: float) -> None:
     path = folder / "consolidated.00.pth"
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content) if 0 < kept < 1 else kept)])
-    assert "consolidated.00.pth cannot be read as weights" in refusal(folder)
+    said = refusal(folder)
+    assert said.startswith(
+        (
+            "consolidated.00.pth cannot be read",
+            "consolidated.00.pth is cut",
+            "consolidated.00.pth is empty",
+        )
+    )
 
 
 def test_a_shard_whose_tensor_lost_its_bytes_is_refused(tmp_path: Path) -> None:
@@ -391,5 +398,5 @@ def test_config_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(PublishError, match=r"model\.safetensors cannot be read"):
+    with pytest.raises(PublishError, match=r"model\.safetensors (cannot be read|is cut short)"):
         read_header(path)

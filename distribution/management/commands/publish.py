@@ -77,10 +77,17 @@ class Command(BaseCommand):
             help="what to tell those who downloaded the revision that this one replaces",
         )
         parser.add_argument("--tag", default="", help="a name for this revision, for example v1")
+        parser.add_argument(
+            "--with-code",
+            action="store_true",
+            help="allow Python source, and configurations that point to it, among the files",
+        )
         parser.add_argument("--as", dest="email", help="the manager in whose name it is published")
 
     def handle(self, *args: Any, path: Path, repo: str, email: str | None, **options: Any) -> None:
-        wanted = {name: options[name] for name in ("tag", "note", "also", "shard_size")}
+        wanted = {
+            name: options[name] for name in ("tag", "note", "also", "shard_size", "with_code")
+        }
         try:
             with Bars(silent=options["verbosity"] == 0) as bars:
                 published = services.publish_folder(
