@@ -7,6 +7,7 @@ from django import forms
 from access_requests.answers import AnswersForm as AnswersForm
 from portal.catalog import selectors as catalog
 from portal.catalog.models import Family, Release
+from portal.names import NameInput
 
 
 class ReleaseChoices(forms.ModelMultipleChoiceField):
@@ -43,7 +44,7 @@ class LicenceForm(forms.Form):
     """
 
     text_sha256 = forms.CharField(widget=forms.HiddenInput, max_length=64)
-    typed_name = forms.CharField(
+    typed_name = NameInput(
         label="Type your full name to accept",
         max_length=150,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

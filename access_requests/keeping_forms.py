@@ -2,6 +2,7 @@
 
 from django import forms
 
+from portal.names import NameInput
 from portal.refusals import Refusal
 
 LONG = 4000  # characters
@@ -39,7 +40,7 @@ class CloseOutForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=LONG,
     )
-    typed_name = forms.CharField(
+    typed_name = NameInput(
         label="Type your full name to state this",
         max_length=150,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),

@@ -1,7 +1,9 @@
-"""Comparing names that people type."""
+"""Comparing names by their words, as lists and records spell them."""
 
 import re
 import unicodedata
+
+from portal.names import fold_marks
 
 # Letters that no Unicode decomposition takes apart.
 _LETTERS = str.maketrans(
@@ -10,20 +12,12 @@ _LETTERS = str.maketrans(
 _WORD = re.compile(r"[^\W_]+")
 
 
-def same_name(typed: str, name: str) -> bool:
-    """Whether two spellings are one name: capitals, spaces and Unicode forms do not matter."""
-    return bool(_plain(name)) and _plain(typed) == _plain(name)
-
-
-def _plain(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
-
-
 def name_words(name: str) -> list[str]:
     """Its words in the order of the alphabet, without accents, capitals and marks."""
-    taken_apart = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
+    plain = fold_marks(name).casefold().translate(_LETTERS)
+    taken_apart = unicodedata.normalize("NFKD", plain)
     bare = "".join(sign for sign in taken_apart if not unicodedata.combining(sign))
-    return sorted(_WORD.findall(bare.replace("'", "").replace("’", "")))
+    return sorted(_WORD.findall(bare.replace("'", "")))
 
 
 def name_key(name: str) -> str:

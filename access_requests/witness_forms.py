@@ -6,6 +6,7 @@ from django import forms
 
 from access_requests.models import Witness
 from access_requests.services.testimony import LONG
+from portal.names import NameInput
 
 HELP = {
     Witness.Kind.OFFICIAL: "Such as: Dean of Science, or Head of the Research Office.",
@@ -15,8 +16,8 @@ HELP = {
 
 class NameWitnessForm(forms.Form):
     kind = forms.CharField(widget=forms.HiddenInput, max_length=10)
-    name = forms.CharField(label="Name", max_length=150)
-    position = forms.CharField(label="Position", max_length=200)
+    name = NameInput(label="Name", max_length=150)
+    position = NameInput(label="Position", max_length=200)
     email = forms.EmailField(
         label="E-mail address at their institution",
         help_text="They get one mail with a link, and one reminder after a week.",
@@ -45,7 +46,7 @@ class OfficialForm(forms.Form):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose one of the two."},
     )
-    typed_name = forms.CharField(
+    typed_name = NameInput(
         label="If you confirm: your full name",
         max_length=150,
         required=False,

@@ -66,7 +66,9 @@ def _name(request: HttpRequest, found: Application, form: NameWitnessForm) -> Ht
     try:
         made = services.name_witness(found.pk, actor=person(request), **form.cleaned_data)
     except Refusal as refusal:
-        if refusal.code != Code.INVALID:
+        if refusal.code == Code.QUOTA_EXHAUSTED:
+            show(form, refusal)
+        elif refusal.code != Code.INVALID:
             raise
         for field, reasons in refusal.fields.items():
             form.add_error(field if field in form.fields else None, reasons)

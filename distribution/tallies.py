@@ -203,6 +203,10 @@ class Alarm(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("admin:distribution_alarm_change", args=[self.pk])
 
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.grant.account_id}
+
     @property
     def described(self) -> str:
         """What was found, as a sentence."""

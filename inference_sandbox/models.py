@@ -215,6 +215,10 @@ class Report(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("admin:inference_sandbox_report_change", args=[self.pk])
 
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.reporter_id, self.run.account_id}
+
 
 ENDINGS = {
     "stop": "The answer came to its end, or to a stop string.",

@@ -28,6 +28,7 @@ from access_requests.models import Application, SavedFilter, State
 from access_requests.workflow import AWAITED_IN, THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
+from portal.names import clean_name
 
 Given = dict[str, Any]
 TOLD = {
@@ -169,7 +170,8 @@ class ApplicationAdmin(Desk):
     def save_filter(self, request: HttpRequest) -> HttpResponse:
         """Keep the list's address under a name, or forget that name."""
         self.desk_only(request)
-        query, name = request.POST.get("query", "")[:500], request.POST.get("name", "").strip()[:40]
+        query = request.POST.get("query", "")[:500]
+        name = clean_name(request.POST.get("name", ""))[:40]
         mine = SavedFilter.objects.filter(owner=reviewer(request), name=name)
         if "forget" in request.POST:
             mine.delete()

@@ -20,6 +20,7 @@ from portal.accounts.roles import is_manager
 from portal.audit.models import Verb
 from portal.catalog.models import Licence, LicenceVersion
 from portal.catalog.services import save_entry
+from portal.names import NameInput
 
 EFFECT = {
     LicenceVersion.Standing.KEEP: "They stand under the version that their holders accepted.",
@@ -46,7 +47,7 @@ class VersionForm(forms.Form):
 
 
 class AboutForm(forms.Form):
-    name = forms.CharField(max_length=120)
+    name = NameInput(max_length=120)
     summary = forms.CharField(
         required=False,
         max_length=4000,

@@ -18,13 +18,14 @@ from access_requests.models import AutomaticRule
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.catalog.models import Family, Release
+from portal.names import NameInput
 from portal.refusals import Refusal
 
 
 class RuleForm(forms.Form):
     """A rule in words: no code, only which checks have to support."""
 
-    name = forms.CharField(
+    name = NameInput(
         max_length=60, help_text="Reviewers read: approved by the rule \u201c\u2026\u201d."
     )
     conditions = forms.MultipleChoiceField(

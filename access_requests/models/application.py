@@ -9,6 +9,7 @@ from django.urls import reverse
 from access_requests.models.form import Form
 from access_requests.workflow import OPEN_STATES, State
 from portal.catalog.models import Family, LicenceVersion, Release
+from portal.names import NameField
 
 
 class LicenceAcceptance(models.Model):
@@ -18,7 +19,7 @@ class LicenceAcceptance(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="acceptances"
     )
     licence_version = models.ForeignKey(LicenceVersion, models.PROTECT, related_name="acceptances")
-    typed_name = models.CharField(max_length=150)
+    typed_name = NameField(max_length=150)
     text_sha256 = models.CharField(max_length=64)
     accepted_at = models.DateTimeField(auto_now_add=True)
 
@@ -144,6 +145,10 @@ class Application(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("access_requests:application", args=[self.pk])
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.applicant_id}
 
     @property
     def waits_since(self) -> datetime | None:

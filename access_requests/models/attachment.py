@@ -9,6 +9,7 @@ from django.db import models
 from django.urls import reverse
 
 from access_requests.models.application import Application
+from portal.names import NameField
 
 
 def private_storage() -> FileSystemStorage:
@@ -34,7 +35,7 @@ class Attachment(models.Model):
     application = models.ForeignKey(Application, models.PROTECT, related_name="attachments")
     question = models.CharField(max_length=60, help_text="The key of the question.")
     file = models.FileField(storage=private_storage, upload_to=random_name, max_length=100)
-    name = models.CharField(max_length=150)
+    name = NameField(max_length=150)
     media_type = models.CharField(max_length=40)
     size = models.PositiveIntegerField(help_text="Bytes.")
     sha256 = models.CharField(max_length=64)

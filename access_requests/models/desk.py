@@ -67,3 +67,7 @@ class Opinion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer_id} on {self.application_id}"
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.application.applicant_id, self.asked_by_id, self.reviewer_id}

@@ -59,3 +59,7 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"G-{self.pk:06d}"
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.account_id}

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from access_requests.models.grant import Grant
+from portal.names import NameField
 
 
 class Reminder(models.Model):
@@ -66,7 +67,7 @@ class CloseOut(models.Model):
 
     grant = models.OneToOneField(Grant, models.PROTECT, related_name="close_out")
     statement = models.TextField(help_text="The text that the name was typed under.")
-    typed_name = models.CharField(max_length=150)
+    typed_name = NameField(max_length=150)
     remarks = models.TextField(blank=True)
     closed_at = models.DateTimeField(auto_now_add=True)
 
@@ -75,3 +76,7 @@ class CloseOut(models.Model):
 
     def __str__(self) -> str:
         return f"close-out of grant {self.grant_id}"
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.grant.account_id}

@@ -70,6 +70,10 @@ class CoApplicant(models.Model):
     def __str__(self) -> str:
         return f"co-applicant {self.pk} of {self.application.reference}"
 
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.application.applicant_id, self.account_id}
+
     @property
     def is_in(self) -> bool:
         return self.status in (self.Status.JOINED, self.Status.ADMITTED)

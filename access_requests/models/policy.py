@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from portal.catalog.models import Family, Release
+from portal.names import NameField
 
 DEFAULT_TARGET_DAYS = 14
 
@@ -72,7 +73,7 @@ class ReviewTarget(models.Model):
 class ReasonTemplate(models.Model):
     """A reason for a refusal that reviewers can choose instead of writing it again."""
 
-    title = models.CharField(max_length=80, unique=True)
+    title = NameField(max_length=80, unique=True)
     text = models.TextField(max_length=3000, help_text="Told to the applicant.")
     family = models.ForeignKey(
         Family,
@@ -152,7 +153,7 @@ class SavedFilter(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="saved_filters"
     )
-    name = models.CharField(max_length=40)
+    name = NameField(max_length=40)
     query = models.CharField(max_length=500)
 
     class Meta:

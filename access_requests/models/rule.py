@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from portal.catalog.models import Family, Release
+from portal.names import NameField
 
 
 class AutomaticRule(models.Model):
@@ -21,7 +22,7 @@ class AutomaticRule(models.Model):
         related_name="automatic_rules",
         help_text="Only applications for these; for all of the family when empty.",
     )
-    name = models.CharField(
+    name = NameField(
         max_length=60, unique=True, help_text="Reviewers read: approved by the rule “…”."
     )
     conditions = models.JSONField(

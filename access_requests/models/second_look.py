@@ -40,3 +40,7 @@ class SecondLook(models.Model):
 
     def __str__(self) -> str:
         return f"Second look at {self.application.reference}"
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.application.applicant_id}

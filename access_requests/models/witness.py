@@ -7,7 +7,9 @@ from django.db import models
 
 from access_requests.models.application import Application
 from access_requests.models.people import new_nonce
+from portal.accounts.addresses import accounts_at
 from portal.mail.models import OutgoingMail
+from portal.names import NameField
 
 LINK_DAYS = 30
 REMIND_AFTER = timedelta(days=7)
@@ -36,9 +38,9 @@ class Witness(models.Model):
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="witnesses")
     kind = models.CharField(max_length=10, choices=Kind)
-    name = models.CharField(max_length=150)
+    name = NameField(max_length=150)
     email = models.EmailField()
-    position = models.CharField(max_length=200)
+    position = NameField(max_length=200)
     status = models.CharField(max_length=10, choices=Status, default=Status.NAMED)
     nonce = models.CharField(max_length=32, default=new_nonce)
     named_at = models.DateTimeField(auto_now_add=True)
@@ -79,6 +81,10 @@ class Witness(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk} of {self.application.reference}"
+
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.application.applicant_id, *accounts_at(self.email)}
 
 
 class Waiver(models.Model):

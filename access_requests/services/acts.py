@@ -7,13 +7,13 @@ from django.db import models, transaction
 
 from access_requests import workflow
 from access_requests.models import Application, Grant, State
-from access_requests.names import same_name
 from access_requests.selectors import role_in, why_barred
 from access_requests.workflow import Action, GrantAction, Role
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.names import same_name
 from portal.refusals import Code, Refusal
 
 FOR_APPLICANTS = frozenset({Action.SAVE, Action.SUBMIT, Action.WITHDRAW, Action.APPEAL})

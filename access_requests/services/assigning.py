@@ -92,7 +92,7 @@ def _remind(application: Application, actor: Account) -> int:
         to, template = application.claimed_by, "application_reminder_at_the_desk"
     else:
         return 0
-    send(template, to=to, application=application)
+    send(template, to=to, sender=actor, application=application)
     record(Verb.APPLICATION_REMINDED, application, actor=actor, account=to.pk)
     return 1
 
@@ -154,7 +154,7 @@ def ask(
             question=question.strip(),
         )
         record(Verb.OPINION_ASKED, application, actor=actor, reviewer=reviewer.pk, kind=str(kind))
-        send("opinion_asked", to=reviewer, application=application, opinion=made)
+        send("opinion_asked", to=reviewer, sender=actor, application=application, opinion=made)
     return made
 
 

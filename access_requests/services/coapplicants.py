@@ -78,7 +78,7 @@ def invite(application_id: int, *, actor: Account, email: str) -> CoApplicant:
             expires_at=now + timedelta(days=LINK_DAYS),
         )
         record(Verb.MEMBER_INVITED, application, actor=actor, member=member.pk)
-        _mail(member)
+        _mail(member, actor)
     return member
 
 
@@ -103,11 +103,12 @@ def _address(application: Application, actor: Account, email: str) -> str:
     return address
 
 
-def _mail(member: CoApplicant) -> None:
+def _mail(member: CoApplicant, actor: Account) -> None:
     application = member.application
     send_outside(
         "coapplicant_invited",
         address=member.email,
+        sender=actor,
         application=application,
         member=member,
         releases=list(application.releases.all()),
@@ -139,7 +140,7 @@ def invite_again(member_id: int, *, actor: Account) -> CoApplicant:
         member.expires_at = timezone.now() + timedelta(days=LINK_DAYS)
         member.save(update_fields=["nonce", "mails_sent", "expires_at"])
         record(Verb.MEMBER_INVITED, member.application, actor=actor, member=member.pk, again=True)
-        _mail(member)
+        _mail(member, actor)
     return member
 
 

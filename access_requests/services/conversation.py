@@ -40,6 +40,7 @@ def _tell(application: Application, message: Message) -> None:
         send(
             "application_message",
             to=application.applicant,
+            sender=message.author,
             application=application,
             first_lines=first_lines(message.body),
         )
@@ -48,6 +49,7 @@ def _tell(application: Application, message: Message) -> None:
         send(
             "application_message_at_the_desk",
             to=reviewer,
+            sender=message.author,
             application=application,
             body=message.body,
         )

@@ -13,6 +13,7 @@ from access_requests.models import (
     AnswerBand,
     Application,
     Attachment,
+    Block,
     BlockedAddress,
     CloseOut,
     CoApplicant,
@@ -32,15 +33,16 @@ from access_requests.models import (
     Witness,
 )
 from portal.accounts.addresses import addresses_of, digest
-from portal.accounts.erasing import GONE
+from portal.accounts.erasing import GONE, erase_log_entries
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
-from portal.mail.services import forget_mails_about
 from portal.refusals import Code, Refusal
 
 Status = CoApplicant.Status
 KEPT_OF_EVIDENCE = ("key", "label", "source", "result", "limits", "at")
+NAMES_COAPPLICANTS = frozenset({"coapplicants", "listed"})  # keys of checks
+NAMES_WITNESSES = frozenset({"official", "referee"})
 KEPT_OF_AFFILIATION = ("category", "country")  # for the fairness report; they name nobody
 
 
@@ -89,7 +91,6 @@ def erase(account: Account) -> None:
     list(own.select_for_update().order_by("pk").values("pk"))  # nobody submits one meanwhile
     check(account)
     _withdraw_drafts(own)
-    forget_mails_about([application.reference for application in own])
     _erase_indexes(own)
     for application in own:
         _erase_application(application)
@@ -100,6 +101,7 @@ def erase(account: Account) -> None:
     _erase_grants(account)
     _erase_places(account, own)
     _remember_blocks(account)
+    erase_log_entries(Block.objects.filter(account=account))
     SavedFilter.objects.filter(owner=account).delete()
 
 
@@ -156,6 +158,9 @@ def _erase_witnesses(account: Account, own: "models.QuerySet[Application]") -> N
     Waiver.objects.filter(application__in=own).update(reason=GONE)
     # What the person said of others stays with those others' decisions, without a name.
     said = Witness.objects.filter(email__in=addresses_of(account))
+    _erase_from_evidence(
+        Review.objects.filter(application__witnesses__in=said).distinct(), NAMES_WITNESSES
+    )
     for witness in said:
         witness.statement = {
             key: value for key, value in witness.statement.items() if key != "typed_name"
@@ -172,13 +177,11 @@ def _erase_indexes(own: "models.QuerySet[Application]") -> None:
     own.update(institution_key="", ror="")
 
 
-def _erase_from_evidence(account: Account, reviews: "models.QuerySet[Review]") -> None:
-    """The evidence of another's application names those who apply together with them."""
+def _erase_from_evidence(reviews: "models.QuerySet[Review]", keys: frozenset[str]) -> None:
+    """The evidence of another's application names who is in its lab, and who vouches for it."""
     for review in reviews:
         review.evidence = [
-            _without_finding(check)
-            if check.get("key") == "coapplicants" or account.name in str(check)
-            else check
+            _without_finding(check) if check.get("key") in keys else check
             for check in review.evidence
         ]
         review.save(update_fields=["evidence"])
@@ -209,7 +212,7 @@ def _erase_places(account: Account, own: "models.QuerySet[Application]") -> None
     places = CoApplicant.objects.filter(Q(account=account) | addressed)
     places.filter(status=Status.INVITED).update(status=Status.REMOVED)
     in_labs = Review.objects.filter(application__coapplicants__account=account).distinct()
-    _erase_from_evidence(account, in_labs)
+    _erase_from_evidence(in_labs, NAMES_COAPPLICANTS)
     _blank(places, "reason")
     places.update(email=nobody, affiliation={}, nonce="")
     # Whom the person invited and who never came is known to this site by the address alone.

@@ -24,6 +24,7 @@ from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Release
 from portal.mail.services import send
+from portal.names import clean_name
 from portal.refusals import Code, Refusal
 
 REMIND_DAYS = (1, 7, 30)  # before the end; the tightest that fits is the one that is sent
@@ -224,7 +225,7 @@ def close_out(grant_id: int, *, actor: Account, typed_name: str, remarks: str = 
         made = CloseOut.objects.create(
             grant=grant,
             statement=STATEMENT.format(release=grant.release.name),
-            typed_name=" ".join(typed_name.split()),
+            typed_name=clean_name(typed_name),
             remarks=remarks.strip(),
         )
         now = timezone.now()

@@ -18,6 +18,7 @@ from portal.audit.services import record
 from portal.catalog.models import Licence, LicenceVersion
 from portal.catalog.services import save_entry
 from portal.mail.services import send
+from portal.names import clean_name
 from portal.refusals import Code, Refusal
 
 
@@ -49,7 +50,7 @@ def accept(
     acceptance = LicenceAcceptance.objects.create(
         account=actor,
         licence_version=version,
-        typed_name=" ".join(typed_name.split()),
+        typed_name=clean_name(typed_name),
         text_sha256=version.sha256,
     )
     record(

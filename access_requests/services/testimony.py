@@ -18,6 +18,7 @@ from access_requests.workflow import AWAITED_IN
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.mail.services import GIVE_UP_AFTER, send
+from portal.names import clean_name
 from portal.refusals import Code, Refusal
 
 LONG = 4000  # characters of an answer
@@ -95,7 +96,7 @@ def confirm(
         comment = comment.strip()[:LONG]
         if confirms:
             typed_name = required_text(
-                typed_name, field="typed_name", why="Type your name to confirm."
+                clean_name(typed_name), field="typed_name", why="Type your name to confirm."
             )
         else:
             comment = required_text(comment, field="comment", why="Say why you do not confirm.")

@@ -1,6 +1,5 @@
 """Signing officials and referees: named, asked by mail, sent again, replaced, gone without."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +14,6 @@ from access_requests import mailed_links, selectors
 from access_requests.models import Application, CoApplicant, Waiver, Witness
 from access_requests.models.people import new_nonce
 from access_requests.models.witness import LINK_DAYS
-from access_requests.names import same_name
 from access_requests.selectors.witnesses import AGAIN, OUT, TAKES_WITNESSES
 from access_requests.services.acts import (
     Denial,
@@ -31,12 +29,12 @@ from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.mail.models import OutgoingMail
 from portal.mail.services import send_outside
+from portal.names import LIKE_A_LINK, clean_name, same_name
 from portal.refusals import Code, Refusal
 
 MOST_MAILS = 5  # to one person
 MOST_NAMED = 5  # people of one kind in an application: nobody mails the world over our door
 PAUSE = timedelta(hours=1)  # between two mails to one person
-LIKE_A_LINK = re.compile(r"://|www\.|@", re.IGNORECASE)
 Kind, Status = Witness.Kind, Witness.Status
 ASKS = {Kind.OFFICIAL: "official_asked", Kind.REFEREE: "referee_asked"}
 
@@ -107,9 +105,9 @@ def _given(
 ) -> dict[str, str]:
     """The fields, cleaned. Raises Refusal INVALID that names each one that does not fit."""
     given = {
-        "name": " ".join(name.split())[:150],
+        "name": clean_name(name)[:150],
         "email": email.strip().lower(),
-        "position": " ".join(position.split())[:200],
+        "position": clean_name(position)[:200],
     }
     wrong: dict[str, list[str]] = {}
     if not given["name"]:
@@ -200,7 +198,7 @@ def ask(witness: Witness, *, actor: Account) -> None:
     witness.asked_at, witness.reminded_at, witness.closed_at = now, None, None
     witness.expires_at = now + timedelta(days=LINK_DAYS)
     witness.mails_sent += 1
-    witness.mail = mail_to(ASKS[Kind(witness.kind)], witness)
+    witness.mail = mail_to(ASKS[Kind(witness.kind)], witness, sender=actor)
     witness.save()
     record(
         Verb.WITNESS_ASKED,
@@ -212,11 +210,12 @@ def ask(witness: Witness, *, actor: Account) -> None:
     )
 
 
-def mail_to(template: str, witness: Witness) -> OutgoingMail:
+def mail_to(template: str, witness: Witness, *, sender: Account | None = None) -> OutgoingMail:
     """A mail with the link, to the person who was named."""
     return send_outside(
         template,
         address=witness.email,
+        sender=sender,
         witness=witness,
         application=witness.application,
         releases=list(witness.application.releases.all()),

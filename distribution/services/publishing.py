@@ -180,7 +180,7 @@ def _put_in_place(
 
 
 def _tell_holders(release: Release, old: Revision, new: Revision, note: str) -> None:
-    told = {
+    told: dict[str, Any] = {
         "release": release,
         "old": old,
         "new": new,

@@ -6,8 +6,10 @@ module names none of them. Events hold numbers alone, so the log is not touched 
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import QuerySet
@@ -179,11 +181,11 @@ def check_holds_no_role(account: Account) -> None:
 
 def erase_account(account: Account) -> None:
     """The account itself: who it was, how it signed in, and the mails it got."""
-    names = [*addresses_of(account), *([account.name] if len(account.name) > 3 else [])]
     _erase_mails(account)
-    forget_mails_about(names)
-    for text in names:
-        LogEntry.objects.filter(object_repr__icontains=text).update(object_repr=GONE)
+    erase_log_entries(Account.objects.filter(pk=account.pk))
+    # A log entry of an address has nothing but the address, and outlives it.
+    for address in addresses_of(account):
+        LogEntry.objects.filter(object_repr__iexact=address).update(object_repr=GONE)
     Affiliation.objects.filter(account=account).delete()
     for rows in ("tokens", "emailaddress_set", "socialaccount_set", "authenticator_set"):
         getattr(account, rows).all().delete()
@@ -198,7 +200,17 @@ def erase_account(account: Account) -> None:
     account.save()
 
 
+def erase_log_entries(rows: "QuerySet[Any]") -> None:
+    """What the admin's log calls these rows."""
+    numbers = [str(pk) for pk in rows.values_list("pk", flat=True)]
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(rows.model), object_id__in=numbers
+    )
+    entries.update(object_repr=GONE)
+
+
 def _erase_mails(account: Account) -> None:
+    forget_mails_about(account)
     forget_mails(OutgoingMail.objects.filter(account=account))
     for address in addresses_of(account):
         forget_mails(OutgoingMail.objects.filter(to__iexact=address))

@@ -8,21 +8,23 @@ from django.http import HttpRequest
 from portal.accounts.models import Account, Affiliation, Scope
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.names import NameInput, refuse_links
 
 
 class SignupForm(forms.Form):
     """What allauth asks beside e-mail and password."""
 
-    name = forms.CharField(
+    name = NameInput(
         label="Full name",
         max_length=150,
+        validators=[refuse_links],
         help_text="As it should stand under a licence.",
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     field_order = ("name", "email", "password1", "password2")
 
     def signup(self, request: HttpRequest, user: Account) -> None:
-        user.name = " ".join(self.cleaned_data["name"].split())
+        user.name = self.cleaned_data["name"]
         user.save(update_fields=["name"])
         record(Verb.ACCOUNT_SIGNED_UP, user, actor=user)
 
@@ -61,7 +63,7 @@ class EraseForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="Where you will use it, for example: laptop.")
+    name = NameInput(max_length=80, help_text="Where you will use it, for example: laptop.")
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,

@@ -13,6 +13,8 @@ from django.utils import timezone
 from django_countries.fields import CountryField
 from stdnum.iso7064 import mod_11_2
 
+from portal.names import NameField, refuse_links
+
 
 class AccountManager(BaseUserManager["Account"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "Account":
@@ -32,7 +34,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
     """A person, known by one verified e-mail address at every door."""
 
     email = models.EmailField(unique=True)
-    name = models.CharField("full name", max_length=150)
+    name = NameField("full name", max_length=150, validators=[refuse_links])
     is_staff = models.BooleanField("may open the admin", default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(default=timezone.now)
@@ -87,6 +89,10 @@ class Erasure(models.Model):
     def __str__(self) -> str:
         return f"erasure of account {self.account_id}"
 
+    def mail_subjects(self) -> set[int | None]:
+        """The accounts that a mail with this row is about."""
+        return {self.account_id}
+
 
 ORCID_FORM = re.compile(r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")
 
@@ -112,9 +118,9 @@ class Affiliation(models.Model):
 
     account = models.OneToOneField(Account, models.CASCADE, related_name="affiliation")
     category = models.CharField(max_length=20, choices=Category)
-    institution = models.CharField(max_length=200)
+    institution = NameField(max_length=200)
     country = CountryField()
-    position = models.CharField(max_length=120)
+    position = NameField(max_length=120)
     web_page = models.URLField(
         "web page", blank=True, help_text="A page that shows you at this institution."
     )
@@ -148,7 +154,7 @@ class ApiToken(models.Model):
     """A bearer token. Only its SHA-256 is kept; the token itself is shown once."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="tokens")
-    name = models.CharField(max_length=80)
+    name = NameField(max_length=80)
     sha256 = models.CharField(max_length=64, unique=True)
     hint = models.CharField(max_length=12, help_text="The first characters, to tell tokens apart.")
     scopes = models.JSONField(default=list)

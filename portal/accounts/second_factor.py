@@ -20,6 +20,7 @@ from portal.accounts.roles import SECOND_FACTORS, SET_UP, lacks_second_factor
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.middleware import Handler
+from portal.names import NameInput
 from portal.refusals import Code, Refusal
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class AddPasskeyForm(AddWebAuthnForm):
         help_text="The device then asks for its PIN, your finger or your face. Untick for an older "
         "security key, which stands beside the password.",
     )
-    name = forms.CharField(
+    name = NameInput(
         required=False, max_length=80, help_text="To tell it from others, for example: work laptop."
     )
 

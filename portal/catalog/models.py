@@ -8,6 +8,8 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.names import NameField
+
 REPO_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$",
     "A repo id is publisher/name, for example meta/llama-7b.",
@@ -16,7 +18,7 @@ REPO_ID = RegexValidator(
 
 class Licence(models.Model):
     slug = models.SlugField(unique=True)
-    name = models.CharField(max_length=120)
+    name = NameField(max_length=120)
     summary = models.TextField(blank=True, help_text="In plain words, what it allows and forbids.")
 
     def __str__(self) -> str:
@@ -62,7 +64,7 @@ class LicenceVersion(models.Model):
 
 class Family(models.Model):
     slug = models.SlugField(unique=True)
-    name = models.CharField(max_length=80)
+    name = NameField(max_length=80)
     publisher = models.CharField(max_length=80)
     summary = models.TextField(blank=True)
     licence = models.ForeignKey(Licence, models.PROTECT, related_name="families")
@@ -93,7 +95,7 @@ class Release(models.Model):
     family = models.ForeignKey(Family, models.PROTECT, related_name="releases")
     repo_id = models.CharField("repo id", max_length=193, unique=True, validators=[REPO_ID])
     slug = models.SlugField(max_length=100, unique=True)
-    name = models.CharField(max_length=80)
+    name = NameField(max_length=80)
     summary = models.CharField(max_length=300, blank=True)
     model_card = models.TextField("model card", blank=True, help_text="Markdown.")
     status = models.CharField(max_length=10, choices=Status, default=Status.ANNOUNCED)

@@ -10,6 +10,20 @@ class OutgoingMail(models.Model):
     account = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="mails"
     )
+    about = models.ManyToManyField(
+        settings.AUTH_USER_MODEL,
+        blank=True,
+        related_name="mails_about",
+        help_text="Whom it names, beside its reader: erasing one of them clears it.",
+    )
+    sender = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="mails_caused",
+        help_text="The person whose act sent it, where that act is limited.",
+    )
     template = models.CharField(max_length=80)
     subject = models.CharField(max_length=200)
     body = models.TextField()
@@ -27,7 +41,8 @@ class OutgoingMail(models.Model):
         indexes = [
             models.Index(
                 fields=["next_attempt_at"], condition=models.Q(sent_at=None), name="mail_waiting"
-            )
+            ),
+            models.Index(fields=["to", "created_at"], name="mail_to"),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.audit.admin import ReadOnly
 from portal.model_admin import ModelAdmin
+from portal.names import NameInput
 from portal.refusals import Code, Refusal
 from portal.webhooks import selectors, services
 from portal.webhooks.models import Subscription
@@ -24,7 +25,7 @@ LIST = "admin:webhooks_subscription_changelist"
 
 
 class SubscriptionForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="For the managers of this site.")
+    name = NameInput(max_length=80, help_text="For the managers of this site.")
     url = forms.CharField(
         label="Address",
         max_length=500,

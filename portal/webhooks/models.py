@@ -8,13 +8,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.audit.models import Event
+from portal.names import NameField
 
 
 class Subscription(models.Model):
     """One receiver. Its events are numbered without a gap, and sent one after another in that order."""
 
     public_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=80)
+    name = NameField(max_length=80)
     url = models.CharField("address", max_length=500)
     verbs = models.JSONField(default=list, help_text="What it wants to hear of; none named is all.")
     # Encrypted under SECRET_KEY: a copy of the database alone signs nothing.

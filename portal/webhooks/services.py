@@ -14,6 +14,7 @@ from portal.audit.canonical import canonical, moment
 from portal.audit.models import Verb
 from portal.audit.sealing import last_seal
 from portal.audit.services import record
+from portal.names import clean_name
 from portal.refusals import Code, Refusal
 from portal.webhooks import sending, signing
 from portal.webhooks.models import Attempt, Subscription
@@ -182,7 +183,7 @@ def send(one: Subscription, message_id: str, body: bytes) -> sending.Answer:
 
 
 def _name(name: str) -> str:
-    if not (name := " ".join(name.split())[:80]):
+    if not (name := clean_name(name)[:80]):
         raise _invalid("name", "Give it a name.")
     return name
 

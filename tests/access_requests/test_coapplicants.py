@@ -124,6 +124,23 @@ def test_joining_needs_an_affiliation_and_the_right_name(
     assert not bob.acceptances.exists()
 
 
+def test_inviting_and_removing_in_turn_does_not_flood_an_address(
+    submitted: Application, alice: Account
+) -> None:
+    client, there = signed_in(alice), f"/applications/{submitted.pk}/people/"
+    for _ in range(15):
+        page = client.post(there, {"email": "dean@other.test"})
+        member = CoApplicant.objects.filter(application=submitted).last()
+        assert member is not None
+        client.post(f"/applications/people/{member.pk}/remove/")
+    assert page.status_code == 422
+    assert "You sent 5 mails to this address in a day." in page.text
+    assert "dean@other.test" in page.text, "what was typed is still there"
+    assert OutgoingMail.objects.filter(to="dean@other.test").count() == 5
+    assert CoApplicant.objects.filter(email="dean@other.test").count() == 5
+    assert client.post(there, {"email": "dean@third.test"}).status_code == 302
+
+
 def test_only_the_applicant_invites_and_nobody_twice_or_themself(
     draft: Application, alice: Account, bob: Account, mallory: Account, rita: Account
 ) -> None:

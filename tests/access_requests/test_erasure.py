@@ -266,6 +266,67 @@ def test_the_record_of_the_decisions_is_kept(
     assert bob.attachments.exists()
 
 
+def rename(account: Account, name: str) -> None:
+    account.name = name
+    account.save()
+
+
+@pytest.mark.parametrize("common", ["Your", "grant", "lab.test"])
+def test_a_name_that_is_a_common_word_clears_nothing_of_others(
+    clock: Clock, mallory: Account, submitted: Application, alice: Account, common: str
+) -> None:
+    LogEntry.objects.create(
+        user=alice,
+        content_type=ContentType.objects.get_for_model(Grant),
+        object_id="1",
+        object_repr="Your grant, lab.test",
+        action_flag=CHANGE,
+    )
+    of_others = OutgoingMail.objects.filter(to=alice.email)
+    before = list(of_others.values_list("pk", "subject", "body"))
+    assert any("your" in body for *_, body in before)
+    rename(mallory, common)
+    erase_in_time(clock, mallory)
+    assert list(of_others.values_list("pk", "subject", "body")) == before
+    assert LogEntry.objects.get().object_repr == "Your grant, lab.test"
+
+
+def test_a_mail_that_holds_an_earlier_name_is_cleared_too(
+    clock: Clock, alice: Account, submitted: Application
+) -> None:
+    services.invite(submitted.pk, actor=alice, email=INVITED)
+    bob = applicant("bob")
+    place = joined(submitted, bob)
+    OutgoingMail.objects.update(sent_at=timezone.now())
+    rename(alice, "Alice Married"), rename(bob, "Bob Renamed")
+    services.remove(place.pk, actor=bob)
+    erase_in_time(clock, bob)
+    assert traces("Bob Example") == []
+    assert traces("Alice Example"), "who stays, stays"
+    services.withdraw(submitted.pk, actor=alice)
+    erase_in_time(clock, alice)
+    assert traces("Alice Example") == []
+
+
+def test_the_evidence_that_named_who_vouched_is_cleared(
+    clock: Clock, submitted: Application, rita: Account
+) -> None:
+    dora = applicant("dora")
+    found = {"official": f"{dora.name} confirmed", "history": "Example of a first application."}
+    services.claim(submitted.pk, actor=rita)
+    submitted.reviews.update(
+        evidence=[
+            {"key": key, "result": "supports", "finding": text} for key, text in found.items()
+        ]
+    )
+    Witness.objects.create(
+        application=submitted, kind="official", name=dora.name, email=dora.email, position="Dean"
+    )
+    erase_in_time(clock, dora)
+    kept = {check["key"]: check["finding"] for check in submitted.reviews.get().evidence}
+    assert kept == {"official": erasing.GONE, "history": "Example of a first application."}
+
+
 def test_erasing_twice_changes_nothing(clock: Clock, alice: Account) -> None:
     erase_in_time(clock, alice)
     assert erasing.erase(alice.pk).erased_at == alice.erased_at

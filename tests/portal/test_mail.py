@@ -8,8 +8,11 @@ from django.core import mail as django_mail
 from django.db import transaction
 from django.utils import timezone
 
-from portal.mail import services
+from portal.accounts.models import Account
+from portal.mail import limits, services
 from portal.mail.models import OutgoingMail
+from portal.refusals import Code, Refusal
+from tests.people import person
 
 
 @pytest.fixture
@@ -53,3 +56,50 @@ def test_an_act_succeeds_though_the_broker_is_down_and_the_mail_waits() -> None:
     with mock.patch("portal.mail.tasks.deliver.apply_async", side_effect=OSError("broker down")):
         services.enqueue("test", address="alice@lab.test", subject="A receipt", body="Yes.")
     assert services.waiting_ids() == [OutgoingMail.objects.get().pk]
+
+
+def test_a_person_reaches_an_address_outside_five_times_a_day_and_others_still_do(
+    alice: Account, mallory: Account
+) -> None:
+    def mail(sender: Account | None, address: str = "dean@other.test") -> OutgoingMail:
+        return services.enqueue("test", address=address, subject="S", body="B", sender=sender)
+
+    for _ in range(5):
+        mail(mallory)
+    with pytest.raises(Refusal) as refused:
+        mail(mallory)
+    assert refused.value.code == Code.QUOTA_EXHAUSTED
+    assert int(refused.value.headers["Retry-After"]) > 80_000
+    assert mail(alice), "another person's mail"
+    assert mail(None), "the site's own"
+    assert mail(mallory, "somebody@else.test")
+    OutgoingMail.objects.update(created_at=timezone.now() - timedelta(days=1))
+    assert mail(mallory), "and on the next day"
+
+
+def test_many_accounts_together_do_not_flood_one_address(db: None) -> None:
+    for number in range(20):
+        sender = person(f"sock{number}")
+        services.enqueue("t", address="dean@other.test", subject="S", body="B", sender=sender)
+    with pytest.raises(Refusal):
+        services.enqueue(
+            "t", address="dean@other.test", subject="S", body="B", sender=person("last")
+        )
+
+
+def test_one_person_mails_a_hundred_an_hour_wherever_they_go(
+    mallory: Account, alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LIMITS", limits.LIMITS[-1:])
+    for number in range(100):
+        services.enqueue("t", address=f"a{number}@x.test", subject="S", body="B", sender=mallory)
+    with pytest.raises(Refusal):
+        services.enqueue("t", address="a@x.test", subject="S", body="B", sender=mallory)
+    assert services.enqueue("t", address="a@x.test", subject="S", body="B", sender=alice)
+
+
+def test_a_subject_holds_no_line_break_and_nothing_that_turns_the_text(db: None) -> None:
+    mail = services.enqueue(
+        "t", address="a@x.test", subject="Hi\u2028Bcc: b@x.test\r\n\u202eevil\x85", body="B"
+    )
+    assert mail.subject == "Hi Bcc: b@x.test evil"

@@ -68,6 +68,15 @@ def read_well(mail: OutgoingMail) -> None:
     assert "http://testserver/" in mail.body
     assert not re.search(r"\n{3,}", mail.body), "a gap of more than one line"
     assert not mail.body.startswith("\n")
+    names = {
+        account.pk for account in Account.objects.all() if account.name and account.name in text
+    }
+    known = {mail.account_id, *mail.about.values_list("pk", flat=True)}
+    assert names <= known | {_owner(mail.to)}, f"{mail.template} names an account unasked"
+
+
+def _owner(address: str) -> int | None:
+    return Account.objects.filter(email=address).values_list("pk", flat=True).first()
 
 
 def all_mails(*templates: str) -> None:

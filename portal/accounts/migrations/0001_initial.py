@@ -2,6 +2,7 @@ import django.db.models.deletion
 import django.utils.timezone
 import django_countries.fields
 import portal.accounts.models
+import portal.names
 from django.conf import settings
 from django.db import migrations, models
 
@@ -23,7 +24,7 @@ class Migration(migrations.Migration):
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('email', models.EmailField(max_length=254, unique=True)),
-                ('name', models.CharField(max_length=150, verbose_name='full name')),
+                ('name', models.CharField(max_length=150, validators=[portal.names.refuse_links], verbose_name='full name')),
                 ('is_staff', models.BooleanField(default=False, verbose_name='may open the admin')),
                 ('is_active', models.BooleanField(default=True)),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now)),

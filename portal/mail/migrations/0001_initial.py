@@ -27,11 +27,13 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('last_error', models.TextField(blank=True)),
                 ('forget', models.BooleanField(default=False, help_text='Its address and text are cleared as soon as it left.')),
+                ('about', models.ManyToManyField(blank=True, help_text='Whom it names, beside its reader: erasing one of them clears it.', related_name='mails_about', to=settings.AUTH_USER_MODEL)),
                 ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='mails', to=settings.AUTH_USER_MODEL)),
+                ('sender', models.ForeignKey(blank=True, help_text='The person whose act sent it, where that act is limited.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='mails_caused', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ('-id',),
-                'indexes': [models.Index(condition=models.Q(('sent_at', None)), fields=['next_attempt_at'], name='mail_waiting')],
+                'indexes': [models.Index(condition=models.Q(('sent_at', None)), fields=['next_attempt_at'], name='mail_waiting'), models.Index(fields=['to', 'created_at'], name='mail_to')],
             },
         ),
     ]
