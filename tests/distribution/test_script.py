@@ -345,6 +345,8 @@ def test_it_uses_no_option_that_only_gnu_tools_have(script: Script) -> None:
 
 def test_shellcheck_finds_nothing(script: Script) -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
+    if not shellcheck.exists():
+        pytest.skip("shellcheck comes as no wheel for this machine")
     subprocess.run([shellcheck, "-s", "bash", str(script.path)], check=True)
     assert script.path.read_text().count("\n") == source().count("\n")
 

