@@ -12,7 +12,7 @@ from django.utils.html import escape
 
 from access_requests.fields import FIELD_TYPES
 from access_requests.models import Form
-from access_requests.questions import ROWS_LIMIT, Question, asked, condition, hidden, limit
+from access_requests.questions import ROWS_LIMIT, Question, asked, condition, hidden, limit, shown
 from portal.refusals import Code, Refusal
 
 
@@ -69,6 +69,7 @@ class Shown:
     equals: str = ""  # `true` or `false` for a checkbox
     is_new: bool = False
     is_changed: bool = False
+    saved: str | None = None  # what was saved in another window, where it differs
 
 
 class AnswersForm(forms.Form):
@@ -78,6 +79,7 @@ class AnswersForm(forms.Form):
         self, form: Form, data: Mapping[str, Any] | None = None, *, strict: bool, **kwargs: Any
     ) -> None:
         super().__init__(data, **kwargs)
+        self.form = form
         self.questions: list[Question] = form.questions
         for question in asked(self.questions):
             field = FIELD_TYPES[question["type"]](
@@ -93,6 +95,7 @@ class AnswersForm(forms.Form):
         # What a page marks, when the answers came from another form.
         self.new_keys: frozenset[str] = frozenset()
         self.changed_keys: frozenset[str] = frozenset()
+        self.saved: dict[str, str] = {}
 
     use_required_attribute = False  # a draft may leave out what submission needs
 
@@ -130,7 +133,16 @@ class AnswersForm(forms.Form):
                 equals.lower() if rule and isinstance(rule["equals"], bool) else equals,
                 key in self.new_keys,
                 key in self.changed_keys,
+                self.saved.get(key),
             )
+
+    def show_saved(self, answers: Mapping[str, Any]) -> None:
+        """Beside each (valid) answer that differs from what was saved elsewhere, show that one."""
+        for question in asked(self.questions):
+            key = question["key"]
+            typed, saved = self.cleaned_data.get(key), answers.get(key)
+            if question["type"] != "attachment" and (typed or None) != (saved or None):
+                self.saved[key] = shown(question, saved)
 
 
 def _help(question: Question) -> str:

@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from access_requests import keeping_views, people_views, views, witness_views
+from access_requests import draft_views, keeping_views, people_views, views, witness_views
 
 app_name = "access_requests"
 urlpatterns = [
     path("", views.mine, name="mine"),
-    path("new/<slug:family_slug>/", views.apply, name="apply"),
+    path("new/<slug:family_slug>/", draft_views.apply, name="apply"),
     path("<int:pk>/", views.application, name="application"),
-    path("<int:pk>/edit/", views.edit, name="edit"),
+    path("<int:pk>/edit/", draft_views.edit, name="edit"),
     path("<int:pk>/licence/", views.licence, name="licence"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("<int:pk>/write/", views.write, name="write"),

@@ -173,6 +173,13 @@ def current_form(family: Family) -> Form:
     return newest or Form(family=family, version=1, questions=DEFAULT_QUESTIONS)
 
 
+def newer_form(application: Application) -> Form | None:
+    """The newest form, where a draft that nobody has seen still answers an older one."""
+    newest = current_form(application.family)
+    moves = newest.pk and newest.version > application.form.version
+    return newest if moves and not application.submitted_at else None
+
+
 def releases_named(names: list[str]) -> list[Release]:
     """The releases of these slugs or repo ids.
 

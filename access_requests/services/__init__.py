@@ -3,7 +3,6 @@
 from access_requests.services.acts import no_such_application, unknown_action
 from access_requests.services.appeals import appeal
 from access_requests.services.applying import (
-    bring_up_to_date,
     save_draft,
     start,
     submit,
@@ -85,7 +84,6 @@ __all__ = [
     "assign",
     "attach",
     "block",
-    "bring_up_to_date",
     "change_block",
     "change_form",
     "claim",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from access_requests import selectors
 from access_requests.answers import clean_answers
 from access_requests.carrying import carry
+from access_requests.drafts import version_of
 from access_requests.models import Application, Form, Review, State
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.services.acts import act
@@ -28,13 +29,19 @@ from portal.refusals import Code, Refusal
 
 
 def start(
-    *, actor: Account, releases: Iterable[Release], answers: dict[str, Any] | None = None
+    *,
+    actor: Account,
+    releases: Iterable[Release],
+    answers: dict[str, Any] | None = None,
+    form: Form | None = None,
+    base: str | None = None,
 ) -> Application:
     """A draft for releases of one family; the person's open application of that family if there is
     one.
 
-    Answers given for an open one that may still be changed are saved to it. Raises Refusal INVALID
-    (no release, of several families, answers that do not fit), WITHDRAWN, BLOCKED or TOO_EARLY.
+    Answers given for an open one that may still be changed are saved to it, as `save_draft` does
+    with `form` and `base`. Raises Refusal INVALID (no release, of several families, answers that
+    do not fit), WITHDRAWN, BLOCKED, TOO_EARLY or CONFLICT.
     """
     chosen = list(releases)
     family = _one_family(chosen)
@@ -49,7 +56,9 @@ def start(
             if existing is None:
                 raise
     if answers is not None and existing.state in EDITABLE_STATES:
-        return save_draft(existing.pk, actor=actor, releases=chosen, answers=answers)
+        return save_draft(
+            existing.pk, actor=actor, releases=chosen, answers=answers, form=form, base=base
+        )
     return existing
 
 
@@ -84,41 +93,56 @@ def save_draft(
     actor: Account,
     releases: Iterable[Release] | None = None,
     answers: dict[str, Any] | None = None,
+    form: Form | None = None,
+    base: str | None = None,
 ) -> Application:
-    """Keep what is written so far. Answers and releases that are not given stay as they are.
+    """Save what is written so far. Answers and releases that are not given stay as they are.
 
-    Raises Refusal INVALID naming each answer that does not fit; then nothing is changed.
+    `form` holds the questions that were on the page: a draft of an older form moves to it, with
+    every answer that fits. `base` is the version of the draft that was on the page
+    (`drafts.version_of`). Raises Refusal INVALID naming each answer that does not fit, or CONFLICT
+    where the draft was changed elsewhere since; then nothing is changed.
     """
     with act(application_id, Action.SAVE, actor=actor) as (application, _):
+        before, changed_at = version_of(application), application.updated_at
+        if form is not None:
+            _move(application, form)
         if answers is not None:
             cleaned = _typed(application.form, answers, application.answers)
             application.answers = _given({**application.answers, **cleaned})
-            application.save(update_fields=["answers", "updated_at"])
+        application.save(update_fields=["form", "answers", "carried", "updated_at"])
         if releases is not None:
             chosen = list(releases)
             if _one_family(chosen) != application.family:
                 raise _several_families()
             _none_withdrawn(chosen)
             application.releases.set(chosen)
+        # A save of what is there already is no conflict: it was a second click.
+        if base is not None and base != before and version_of(application) != before:
+            raise Refusal(
+                Code.CONFLICT,
+                "This draft was changed in another window or by a program since this page was "
+                "opened.",
+                "Compare both texts and choose; nothing of either is lost.",
+                since=changed_at,
+                url=reverse("access_requests:edit", args=[application.pk]),
+            )
     return application
 
 
-def bring_up_to_date(application_id: int, *, actor: Account) -> Application:
-    """Move a draft that nobody has seen to the family's newest form, with every answer that fits.
+def _move(application: Application, form: Form) -> None:
+    """To a newer form of the family; what was submitted stays on its form.
 
     What is new, what changed and what is no longer asked stays written down in `carried` until the
-    draft is submitted. Does nothing when the draft is up to date, or was submitted before.
+    draft is submitted.
     """
-    with act(application_id, Action.SAVE, actor=actor) as (application, _):
-        old, new = application.form, selectors.current_form(application.family)
-        if application.submitted_at or not new.pk or new.version <= old.version:
-            return application
-        carried = carry(old, application.answers, new)
-        application.form = new
-        application.answers = _given(carried.answers)
-        application.carried = carried.told(application.carried, source=f"version {old.version}")
-        application.save(update_fields=["form", "answers", "carried", "updated_at"])
-    return application
+    old = application.form
+    if application.submitted_at or form.family_id != old.family_id or form.version <= old.version:
+        return
+    carried = carry(old, application.answers, form)
+    application.form = form
+    application.answers = _given(carried.answers)
+    application.carried = carried.told(application.carried, source=f"version {old.version}")
 
 
 def _typed(form: Form, answers: Any, before: dict[str, Any]) -> dict[str, Any]:

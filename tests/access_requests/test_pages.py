@@ -122,25 +122,6 @@ def test_an_open_application_is_gone_on_with(draft: Application, alice: Account)
     assert client.get(url("licence", draft.pk)).url == url("application", draft.pk)
 
 
-def test_a_draft_is_saved_as_one_types(alice: Account, release: Release) -> None:
-    client = signed_in(alice)
-    htmx = {"hx-request": "true"}
-    response = client.post(
-        url("apply", "llama"), posted(release, publications="One."), headers=htmx
-    )
-    assert "Saved" in response.content.decode()
-    assert "<html" not in response.content.decode()
-    draft = Application.objects.get()
-    client.post(url("apply", "llama"), posted(release, publications="Two."), headers=htmx)
-    assert Application.objects.get().answers["publications"] == "Two."
-    response = client.post(
-        url("edit", draft.pk), posted(release, publications="z" * 5000), headers=htmx
-    )
-    assert response.status_code == 200
-    assert "Not saved" in response.content.decode()
-    assert Application.objects.get().answers["publications"] == "Two."
-
-
 def test_an_answer_can_be_cleared(draft: Application, alice: Account, release: Release) -> None:
     signed_in(alice).post(url("edit", draft.pk), posted(release, research_purpose=""))
     draft.refresh_from_db()
