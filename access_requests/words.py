@@ -126,6 +126,8 @@ DONE: Mapping[str, str] = {
     Verb.RELEASE_TAGGED: "Revision named by a tag",
     Verb.REVISION_TAKEN_DOWN: "Revision taken down",
     Verb.REVISION_RESTORED: "Revision restored",
+    Verb.SIGN_IN_LINKED: "Sign-in by ORCID linked",
+    Verb.SIGN_IN_UNLINKED: "Sign-in by ORCID removed",
     Verb.ACCOUNT_CLOSED: "Account closed",
     Verb.ACCOUNT_OPENED: "Account opened again",
     Verb.ACCOUNT_ERASED: "Account erased",

@@ -13,6 +13,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "demo": settings.DEMO,
         "base_url": settings.BASE_URL,
+        "orcid_sign_in": "orcid" in settings.SOCIALACCOUNT_PROVIDERS,
         "desk": _desk(user) if user and user.is_authenticated and user.is_staff else "",
         # Functions: asked only by the pages that show them.
         "second_factor_needed": lambda: bool(user and roles.lacks_second_factor(user)),

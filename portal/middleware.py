@@ -16,6 +16,7 @@ from portal.refusals import Refusal
 
 Handler = Callable[[HttpRequest], Any]
 V = TypeVar("V", bound=Callable[..., Any])
+SIGN_OUT = ("account_logout", "admin:logout")
 _SAFE_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 
 
@@ -71,6 +72,18 @@ def admin_csp(get_response: Handler) -> Handler:
                 "script-src": ["'unsafe-eval'", "'unsafe-inline'"],
                 "style-src": ["'unsafe-inline'"],
             }
+
+    return _both(get_response, lambda request: None, after)
+
+
+@sync_and_async_middleware
+def emptied_browser(get_response: Handler) -> Handler:
+    """Signing out takes with it what the pages stored in the browser: the text of unsaved drafts."""
+
+    def after(request: HttpRequest, response: HttpResponse) -> None:
+        match = request.resolver_match
+        if request.method == "POST" and match and match.view_name in SIGN_OUT:
+            response["Clear-Site-Data"] = '"storage"'
 
     return _both(get_response, lambda request: None, after)
 

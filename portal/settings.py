@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "portal.middleware.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "portal.middleware.admin_csp",
+    "portal.middleware.emptied_browser",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -276,6 +277,24 @@ ACCOUNT_SESSION_REMEMBER = True
 ORCID_API = env.str("WEIGHBRIDGE_ORCID_API", "").rstrip("/")
 if ORCID_API and urlsplit(ORCID_API).scheme not in ("http", "https"):
     raise ImproperlyConfigured("WEIGHBRIDGE_ORCID_API must look like https://pub.orcid.org/v3.0")
+# Sign-in with ORCID, for which the site is registered there; without an id and a secret it is not offered.
+ORCID_CLIENT_ID = env.str("WEIGHBRIDGE_ORCID_CLIENT_ID", "").strip()
+ORCID_CLIENT_SECRET = env.str("WEIGHBRIDGE_ORCID_CLIENT_SECRET", "").strip()
+ORCID_DOMAIN = env.str("WEIGHBRIDGE_ORCID_DOMAIN", "").strip() or "orcid.org"
+if bool(ORCID_CLIENT_ID) != bool(ORCID_CLIENT_SECRET):
+    raise ImproperlyConfigured(
+        "WEIGHBRIDGE_ORCID_CLIENT_ID and _ORCID_CLIENT_SECRET go together: set both or none."
+    )
+if ORCID_DOMAIN not in ("orcid.org", "sandbox.orcid.org"):
+    raise ImproperlyConfigured("WEIGHBRIDGE_ORCID_DOMAIN must be orcid.org or sandbox.orcid.org.")
+SOCIALACCOUNT_ADAPTER = "portal.accounts.orcid.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS: dict[str, object] = {}
+if ORCID_CLIENT_ID:
+    INSTALLED_APPS.append("allauth.socialaccount.providers.orcid")
+    SOCIALACCOUNT_PROVIDERS["orcid"] = {
+        "APPS": [{"client_id": ORCID_CLIENT_ID, "secret": ORCID_CLIENT_SECRET}],
+        "BASE_DOMAIN": ORCID_DOMAIN,
+    }
 
 # ---- Mail ----------------------------------------------------------------------------------------
 MAIL_DIR = HOME / "mail"
@@ -356,7 +375,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # A form that is answered with a redirect elsewhere counts as sent there.
+        "form-action": [SELF, f"https://{ORCID_DOMAIN}"] if ORCID_CLIENT_ID else [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
     }

@@ -1,25 +1,21 @@
 """Every address of the site. The upper floors are named by strings alone."""
 
 from allauth.account.decorators import secure_admin_login
-from allauth.account.views import logout
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from portal import views
-from portal.accounts.sign_out import clears_browser
 
 # One door for signing in, with its limit on guesses, its verified address and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-admin.site.logout = clears_browser(admin.site.logout)  # type: ignore[method-assign]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("healthz", views.health, name="health"),
     path("", include("portal.catalog.urls")),
     path("account/", include("portal.accounts.urls")),
-    path("account/logout/", clears_browser(logout), name="account_logout"),
     path("account/", include("allauth.urls")),
     path("audit/", include("portal.audit.urls")),
     path("applications/", include("access_requests.urls")),

@@ -1,8 +1,9 @@
 """Evidence beside an application. It advises; a person decides.
 
 Every check says where it looked, when, what it found, and what that does not prove. Each stands in
-the module of its source: a function of the application that returns a `Check`. None of them leaves
-this site while a page is made: no name of an applicant is sent to anybody.
+the module of its source: a function of the application that returns a `Check`, or None where the
+check is switched off or its list is not loaded: what was not looked at is no evidence. None of them
+leaves this site while a page is made: no name of an applicant is sent to anybody.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 # In the order in which a reviewer reads them. A new source: a module, and its checks here.
-CHECKS: tuple[Callable[[Application], Check], ...] = (
+CHECKS: tuple[Callable[[Application], Check | None], ...] = (
     mail.research_domain,
     mail.domain,
     mail.category,
@@ -52,7 +53,7 @@ CONDITIONS = {
     "orcid_record": "The public ORCID record has the same name and institution",
     "category": "The type of the institution bears the category out (needs a ROR list)",
     "domain": "The mail's domain and the web page's belong together",
-    "history": "Earlier applications or grants here, none refused and none revoked",
+    "history": "An earlier application approved here, none refused and no grant revoked",
 }
 
 
@@ -63,8 +64,9 @@ readable = witnesses.readable
 
 
 def gather(application: Application) -> list[Check]:
-    """All checks, made now; the witnesses' only where somebody has to vouch."""
-    return [*(make(application) for make in CHECKS), *witnesses.checks(application)]
+    """All checks that are switched on, made now; the witnesses' only where somebody has to vouch."""
+    made = [check for make in CHECKS if (check := make(application))]
+    return [*made, *witnesses.checks(application)]
 
 
 def snapshot(application: Application) -> list[dict[str, Any]]:

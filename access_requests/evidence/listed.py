@@ -22,17 +22,17 @@ def current_list() -> EvidenceList | None:
     ).first()
 
 
-def listed(application: Application) -> Check:
+def listed(application: Application) -> Check | None:
+    """Whether country or a name is on the list; None where no list is loaded."""
     loaded = current_list()
-    hits = _hits(application, loaded) if loaded else []
     if loaded is None:
-        finding = "No list is loaded, so nobody was looked up."
-    else:
-        finding = " ".join(hits) or "Neither the country nor a name is on the list."
+        return None
+    hits = _hits(application, loaded)
+    finding = " ".join(hits) or "Neither the country nor a name is on the list."
     return check(
         "listed",
         "Listed countries and persons",
-        loaded.described if loaded else "the list that a manager loads; none is loaded",
+        loaded.described,
         "attention" if hits else "neutral",
         finding,
         "Many people share a name. Names were compared without accents and in any order of words, "

@@ -28,7 +28,9 @@ def research_domain(application: Application) -> Check:
     loaded = institutions.current_list()
     found = institutions.of_domain(domain, loaded)
     schools = [] if found else packaged.schools(domain)
-    if found:
+    if packaged.anyone_has(domain):  # whatever a list says of it
+        result, finding = "neutral", f"At {domain} anyone can have an address."
+    elif found:
         result, finding = "supports", f"{domain} belongs to {_named(found)}."
         if not _is_claimed(application, found):
             result = "neutral"
@@ -72,7 +74,9 @@ def _is_claimed(application: Application, found: list[Institution]) -> bool:
 def domain(application: Application) -> Check:
     mail = mail_domain(application.applicant.email)
     page = host(application.affiliation.get("web_page", ""))
-    if not page:
+    if packaged.anyone_has(mail):
+        result, finding = "neutral", f"At {mail} anyone can have an address: no page bears it out."
+    elif not page:
         result, finding = (
             "neutral",
             f"The mail comes from {mail}; no web page is given to compare it with.",
@@ -87,7 +91,8 @@ def domain(application: Application) -> Check:
     return check(
         "domain",
         "Mail and web page",
-        "the verified e-mail address and the affiliation",
+        f"the verified email address and the affiliation; free providers in "
+        f"{packaged.swot_source()}",
         result,
         finding,
         "Large institutions own many domains, and pages are often hosted elsewhere. A match "
@@ -114,6 +119,13 @@ def category(application: Application) -> Check:
 def _category(application: Application, mail: str, found: list[Institution]) -> tuple[str, str]:
     label = application.affiliation.get("category", "")
     known = OF_LABEL.get(label)
+    if packaged.anyone_has(mail):
+        if known != Category.INDEPENDENT:
+            return (
+                "attention",
+                f"{label}, yet the mail comes from {mail}, where anybody can have an address.",
+            )
+        return "neutral", f"{label}, with a free mail address, as one expects."
     types = {kind for one in found for kind in one.types}
     if known is not None and found and known in BEARS_OUT:
         told = f"{label}; ROR has {mail} as {', '.join(sorted(types)) or 'of no type'}"
@@ -122,13 +134,6 @@ def _category(application: Application, mail: str, found: list[Institution]) -> 
         if types & AGAINST[known]:
             return "attention", f"{told}, which is not what one expects."
         return "neutral", f"{told}."
-    if packaged.is_free(mail):
-        if known != Category.INDEPENDENT:
-            return (
-                "attention",
-                f"{label}, yet the mail comes from {mail}, where anybody can have an address.",
-            )
-        return "neutral", f"{label}, with a free mail address, as one expects."
     return "neutral", f"{label}; {mail} is not on the list of free mail providers."
 
 

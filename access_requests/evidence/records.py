@@ -14,13 +14,14 @@ def history(application: Application) -> Check:
     states = list(others.values_list("state", flat=True))
     grants = list(person.grants.values_list("status", flat=True))
     revoked, refused = grants.count(Grant.Status.REVOKED), states.count(State.REFUSED)
+    approved = states.count(State.APPROVED)
     if not states and not grants:
         result, finding = "neutral", "The first application of this person."
     else:
-        result = "attention" if revoked or refused else "supports"
+        # One that was withdrawn, or still waits, speaks neither for the person nor against them.
+        result = "attention" if revoked or refused else "supports" if approved else "neutral"
         finding = (
-            f"{len(states)} earlier applications ({states.count(State.APPROVED)} approved, "
-            f"{refused} refused); "
+            f"{len(states)} earlier applications ({approved} approved, {refused} refused); "
             f"{len(grants)} grants, {revoked} of them revoked."
         )
     return check(

@@ -117,7 +117,7 @@ def _confirmed(application: Application, one: Witness) -> Found:
 def _domains(application: Application, one: Witness) -> tuple[bool, str]:
     """Whether the mailbox seems to be the institution's, and in words."""
     mail, page = mail_domain(one.email), host(application.affiliation.get("web_page", ""))
-    if packaged.is_free(mail):
+    if packaged.anyone_has(mail):
         return False, f"At {mail} anybody can have an address."
     if not page:
         return True, f"The mail is at {mail}; no web page is given to compare it with."

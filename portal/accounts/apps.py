@@ -7,7 +7,10 @@ class AccountsConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from portal.accounts import schema  # noqa: F401 - registers the token scheme
+        from portal.accounts import (
+            orcid,  # noqa: F401 - hears of linked iDs
+            schema,  # noqa: F401 - registers the token scheme
+        )
         from portal.accounts.roles import make_groups
 
         post_migrate.connect(make_groups, sender=self)

@@ -131,14 +131,16 @@ class Affiliation(models.Model):
         return f"{self.position}, {self.institution}"
 
     def snapshot(self) -> dict[str, str]:
-        """What an application keeps of it (JSON)."""
+        """What an application keeps of it (JSON); an ORCID iD that is linked need not be typed."""
+        from portal.accounts.orcid import linked_orcid
+
         return {
             "category": self.get_category_display(),
             "institution": self.institution,
             "country": str(getattr(self.country, "name", self.country)),
             "position": self.position,
             "web_page": self.web_page,
-            "orcid": self.orcid,
+            "orcid": self.orcid or linked_orcid(self.account),
         }
 
 

@@ -20,6 +20,8 @@ class Verb(models.TextChoices):
     ERASURE_TAKEN_BACK = "erasure.taken_back"
     SECOND_FACTOR_ADDED = "account.second_factor_added"
     SECOND_FACTOR_REMOVED = "account.second_factor_removed"
+    SIGN_IN_LINKED = "account.sign_in_linked"  # an ORCID iD
+    SIGN_IN_UNLINKED = "account.sign_in_unlinked"
     ROLES_CHANGED = "account.roles_changed"
     AFFILIATION_CHANGED = "affiliation.changed"
     TOKEN_CREATED = "token.created"  # noqa: S105

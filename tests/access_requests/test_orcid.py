@@ -104,7 +104,13 @@ def prepared(release: Release, **fields: Any) -> Application:
 # ---- Signing in ----
 
 
-def test_an_id_proven_by_signing_in_supports(release: Release) -> None:
+@pytest.fixture
+def offered(settings: Any) -> None:
+    """This site is registered with ORCID."""
+    settings.SOCIALACCOUNT_PROVIDERS = {"orcid": {}}
+
+
+def test_an_id_proven_by_signing_in_supports(release: Release, offered: None) -> None:
     bob = by("bob@lab.test", orcid=IID)
     application = applied(bob, release)
     assert found(application, "orcid_sign_in").result == "neutral"
@@ -114,13 +120,21 @@ def test_an_id_proven_by_signing_in_supports(release: Release) -> None:
     assert "proven by signing in" in check.finding
 
 
-def test_another_id_than_the_one_proven_asks_for_a_closer_look(release: Release) -> None:
+def test_another_id_than_the_one_proven_asks_for_a_closer_look(
+    release: Release, offered: None
+) -> None:
     bob = by("bob@lab.test", orcid=IID)
     SocialAccount.objects.create(user=bob, provider="orcid", uid="0000-0001-5109-3700")
     assert found(applied(bob, release), "orcid_sign_in").result == "attention"
 
 
-def test_another_provider_proves_no_orcid(release: Release) -> None:
+def test_an_id_that_is_linked_need_not_be_typed(release: Release, offered: None) -> None:
+    bob = by("bob@lab.test")
+    SocialAccount.objects.create(user=bob, provider="orcid", uid=IID)
+    assert applied(bob, release).affiliation["orcid"] == IID
+
+
+def test_another_provider_proves_no_orcid(release: Release, offered: None) -> None:
     bob = by("bob@lab.test", orcid=IID)
     SocialAccount.objects.create(user=bob, provider="openid_connect", uid=IID)
     assert found(applied(bob, release), "orcid_sign_in").result == "neutral"
@@ -130,9 +144,10 @@ def test_another_provider_proves_no_orcid(release: Release) -> None:
 
 
 def test_nothing_is_looked_up_where_no_address_is_set(release: Release) -> None:
-    check = found(prepared(release), "orcid_record")
-    assert check.finding.startswith("Not looked up: look-ups are switched off")
+    application = prepared(release)
     assert not OrcidRecord.objects.exists()
+    with pytest.raises(StopIteration):  # and what was not looked up is no evidence
+        found(application, "orcid_record")
 
 
 def test_the_record_is_looked_up_after_the_submission_and_never_for_a_page(
@@ -171,6 +186,7 @@ def test_a_second_application_finds_the_kept_record(release: Release, registry: 
     [
         (record(("Bob", "Example")), "supports", "University of Testing"),
         (record(("Róbert", "Different")), "attention", "Róbert Different"),
+        (record(("", "Example")), "attention", "only a part of “Bob Example”"),
         (record(**{"end-date": {"year": {"value": "2021"}}}), "neutral", "University of Testing"),
         (record(organization={"name": "Elsewhere"}), "neutral", "Elsewhere"),
         ({"person": {"name": None}, "employments": {}}, "neutral", "no public name"),
