@@ -22,7 +22,7 @@ shift
 
 case "$role" in
   web)
-    # No access log: a line would hold a signed link. The proxy keeps one that does not.
+    # No access log: the proxy keeps one.
     # --http: files of a local store go from the kernel's cache to the socket.
     exec uvicorn portal.asgi:application --host "${WEIGHBRIDGE_BIND:-0.0.0.0}" --port "${WEIGHBRIDGE_PORT:-8000}" \
       --http portal.sendfile:Protocol \

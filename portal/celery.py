@@ -3,9 +3,13 @@
 Two kinds of workers: `-Q default` for mail and sweeps; `-Q model.<slug>` for the engine of one release.
 """
 
+import logging.config
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -38,3 +42,9 @@ app.conf.beat_schedule = {
     "remind-holders": {"task": "access_requests.remind_holders", "schedule": 3600.0},
     "follow-up-witnesses": {"task": "access_requests.follow_up_witnesses", "schedule": 3600.0},
 }
+
+
+@setup_logging.connect
+def use_the_logging_of_the_site(**_: Any) -> None:
+    """In place of Celery's own, which knows neither the level nor the redaction of the settings."""
+    logging.config.dictConfig(settings.LOGGING)

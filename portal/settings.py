@@ -421,7 +421,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"}
+        "line": {
+            "()": "portal.logs.SafeFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s",
+        }
     },
     "filters": {"request": {"()": "portal.logs.NamesRequest"}},
     "handlers": {
@@ -430,6 +433,11 @@ LOGGING = {
             "formatter": "line",
             "filters": ["request"],
         }
+    },
+    # These bring handlers of their own, which would write the addresses of live links.
+    "loggers": {
+        name: {"handlers": [], "propagate": True}
+        for name in ("django", "django.server", "uvicorn", "uvicorn.access")
     },
     "root": {"handlers": ["console"], "level": env.str("WEIGHBRIDGE_LOG_LEVEL", "INFO")},
 }

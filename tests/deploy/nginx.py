@@ -45,6 +45,7 @@ def configuration(folder: Path, port: int, tls: str = "", **values: str) -> Path
     site = (
         site.replace("listen 8080", f"listen 127.0.0.1:{port}")
         .replace("/dev/stdout", f"{folder}/logs/access.log")
+        .replace("/dev/stderr", f"{folder}/logs/error.log")
         .replace("/etc/nginx/tls", f"{folder}/tls")
     )
     temporary = "".join(

@@ -15,6 +15,7 @@ from django.urls import resolve
 from access_requests.admin import lists
 from access_requests.files import ATTACHMENT_LIMIT
 from distribution import admin as networks
+from portal.secret_paths import SECRET_PATHS
 from tests.deploy import nginx
 from tests.serving import serving
 from tests.waiting import until
@@ -246,13 +247,34 @@ def answer_to_a_body_of(size: int, proxy: httpx.Client, path: str) -> int:
 
 
 def test_the_log_holds_no_link_that_opens_and_no_query(proxy: httpx.Client, folder: Path) -> None:
-    proxy.get("/download/opensesame/params.json")
-    proxy.get("/account/confirm-email/opensesame/")
+    for path in SECRET_PATHS:
+        for spelled in (
+            path,
+            f"/x/..{path}",
+            path.replace("/", "%2F"),
+            f"/%{ord(path[1]):x}{path[2:]}",
+        ):
+            proxy.get(f"{spelled}opensesame/params.json", headers={"Referer": f"{path}opensesame"})
+        proxy.get(f"/account/login/?next={path}opensesame/")
     proxy.get("/weighbridge-weights/x?X-Amz-Signature=opensesame")
     file = folder / "logs" / "access.log"
     until(lambda: "/weighbridge-weights/x" in file.read_text(), 10)  # written after the answer
     log = file.read_text()
-    assert "/download/.../params.json" in log
-    assert "/account/confirm-email/..." in log
+    for path in SECRET_PATHS:
+        assert f'GET {path}..."' in log
+    assert '/account/login/?..."' in log
     assert "/weighbridge-weights/x?..." in log
     assert "opensesame" not in log
+
+
+def test_nor_does_the_log_of_errors(tmp_path: Path) -> None:
+    """nginx quotes the whole request there, and the page that led to it."""
+    port = nginx.free_port()
+    dead = f"127.0.0.1:{nginx.free_port()}"
+    with nginx.running(nginx.configuration(tmp_path, port, PROXY_WEB=dead), port) as url:
+        for path in SECRET_PATHS:
+            address = f"{url}{path}opensesame/"
+            assert httpx.get(address, headers={"Referer": address}).status_code == 502
+            assert httpx.post(address, content=b"x" * (11 << 20)).status_code == 413
+    assert "opensesame" not in (tmp_path / "logs" / "error.log").read_text()
+    assert '" 502 ' in (tmp_path / "logs" / "access.log").read_text()
