@@ -43,7 +43,7 @@ class LinksRequestSerializer(serializers.Serializer):
         min_value=1,
         max_value=10_000,
         required=False,
-        help_text="How often each link may be used. Going on after a cut is not another use.",
+        help_text="How often each link opens, for the file or a part. It does not resume a cut download.",
     )
 
 

@@ -15,10 +15,11 @@ from distribution import coverage
 from distribution.coverage import Piece
 from distribution.sizes import human
 from portal.catalog.models import Release
+from portal.refusals import Code, Refusal
 
-# Where the store sends the bytes we see requests and not what came of them, so a copy may be asked for
-# that often in parts that it held already. A line that is cut more often than that starts another copy.
-MOST_RESUMES = 1000
+# Where a proxy or a store sends the bytes we see requests and not what came of them. A resume asks for the rest
+# of the file each time, so that many times its bytes may be asked for again before it is another copy.
+MOST_REPEATS = 10
 
 
 class Coverage(models.Model):
@@ -32,44 +33,35 @@ class Coverage(models.Model):
     completed = models.PositiveIntegerField(default=0, help_text="Copies that went out whole.")
     is_whole = models.BooleanField(default=False, help_text="The newest one is among those.")
     pieces = models.JSONField(default=list, help_text="Bytes of the newest copy that are out.")
-    repeated = models.BigIntegerField(default=0, help_text="Bytes of it that we sent again.")
-    resumes = models.PositiveIntegerField(default=0, help_text="Requests for bytes it had.")
+    repeated = models.BigIntegerField(default=0, help_text="Bytes of it that left again.")
 
-    CHANGING = ("copies", "completed", "is_whole", "pieces", "repeated", "resumes")
+    CHANGING = ("copies", "completed", "is_whole", "pieces", "repeated")
 
     class Meta:
         abstract = True
 
-    def begins_another(self, start: int, size: int, *, once: bool = False) -> bool:
-        """Whether a request from byte `start` on begins a copy beside those there are.
+    def begins_another(self, start: int, length: int, size: int, *, counted: bool) -> bool:
+        """Whether a request for `length` bytes from byte `start` on begins a copy beside those there are.
 
-        once: a second request for the first byte does, even if the copy is incomplete.
+        counted: we send them ourselves and know how many were sent.
         """
         if not self.copies:
             return True
         is_whole = coverage.total(self.pieces) >= size
         first_again = start == 0 and bool(self.pieces) and self.pieces[0][0] == 0
-        return (
-            (first_again and (once or is_whole))
-            or (size > 0 and self.repeated >= size)
-            or self.resumes >= MOST_RESUMES
-        )
+        again = coverage.total(coverage.common(_asked(start, length), self.pieces))
+        most = size if counted else MOST_REPEATS * size
+        return (first_again and is_whole) or (again > 0 and self.repeated + again > most)
 
     def begin_another(self) -> None:
         self.copies += 1
-        self.pieces, self.repeated, self.resumes, self.is_whole = [], 0, 0, False
+        self.pieces, self.repeated, self.is_whole = [], 0, False
 
-    def take(self, start: int, length: int, *, counted: bool) -> list[Piece]:
-        """Note that these bytes go out; returns those of them that the copy had not.
-
-        counted: we send them ourselves and know how many were sent again.
-        """
-        asked = [[start, start + length]] if length else []
+    def take(self, start: int, length: int) -> list[Piece]:
+        """Note that these bytes go out; returns those of them that the copy had not."""
+        asked = _asked(start, length)
         fresh = coverage.without(asked, self.pieces)
-        again = length - coverage.total(fresh)
-        if again:
-            self.resumes += not counted
-            self.repeated += again if counted else 0
+        self.repeated += length - coverage.total(fresh)
         self.pieces = coverage.union([*self.pieces, *asked])
         return fresh
 
@@ -87,6 +79,10 @@ class Coverage(models.Model):
         is_whole = coverage.total(self.pieces) >= size
         self.completed += is_whole - self.is_whole
         self.is_whole = is_whole
+
+
+def _asked(start: int, length: int) -> list[Piece]:
+    return [[start, start + length]] if length else []
 
 
 class FileUse(Coverage):
@@ -118,17 +114,32 @@ class DayUse(models.Model):
         return f"grant {self.grant_id} on {self.day}: {self.counted}"
 
 
-class LinkTerms(Coverage):
-    """What a link is bound to beside its grant, file and time. A link without terms has no row."""
+class LinkTerms(models.Model):
+    """What a link is bound to beside its grant, file and time. A link without terms has no row.
+
+    A use is an opening, of the whole file or of a part: what came of it we cannot always know.
+    """
 
     grant = models.ForeignKey(Grant, models.PROTECT, related_name="+")
     artifact = models.ForeignKey("distribution.Artifact", models.PROTECT, related_name="+")
     network = models.CharField(max_length=43, blank=True, help_text="CIDR; empty: any.")
     uses = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: any number.")
+    openings = models.PositiveIntegerField(default=0, help_text="How often it was opened.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return f"terms {self.pk} of a link under grant {self.grant_id}"
+
+    def require_unused(self) -> None:
+        """Raise the Refusal USED_UP where it was opened as often as it may."""
+        if self.uses is not None and self.openings >= self.uses:
+            times = "once" if self.uses == 1 else f"{self.uses} times"
+            raise Refusal(
+                Code.USED_UP,
+                f"This link opens {times}, and it was opened {times} already.",
+                "Get a new one on the files page of the release, or from the person who gave you this one. A link "
+                "with a number of uses does not resume a download that was cut.",
+            )
 
 
 class Quota(models.Model):

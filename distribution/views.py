@@ -31,7 +31,9 @@ from portal.straight import in_a_turn, straight
 R = TypeVar("R", bound=HttpResponseBase)
 
 WEIGHTS = (".pth", ".safetensors")
-STORE_SECONDS = 120  # how long a presigned URL can be opened; the transfer itself may take days
+# How long an address of the store can be opened, again and again; the transfer itself may take days.
+STORE_SECONDS = 120
+STORE_SECONDS_OF_LIMITED = 15  # of a link with a number of uses
 
 
 @login_required
@@ -116,7 +118,8 @@ def _open(token: str, filename: str, ask: Ask) -> tuple[Opened, str]:
         return opened, ""
     name = Path(opened.artifact.path).name
     asked = ask.range if opened.span else ""
-    url = store.presigned_url(key, filename=name, seconds=STORE_SECONDS, asked=asked)
+    seconds = STORE_SECONDS if opened.resumes else STORE_SECONDS_OF_LIMITED
+    url = store.presigned_url(key, filename=name, seconds=seconds, asked=asked)
     assert url is not None, "a store has the file here, or an address for it"
     return opened, url
 
@@ -153,5 +156,5 @@ def _described(response: R, opened: Opened) -> R:
     response["Content-Type"] = "application/octet-stream"
     response["Content-Length"] = str(opened.length)
     response["Content-Disposition"] = f'attachment; filename="{Path(opened.artifact.path).name}"'
-    response["Accept-Ranges"] = "bytes"
+    response["Accept-Ranges"] = "bytes" if opened.resumes else "none"
     return response

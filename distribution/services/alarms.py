@@ -21,7 +21,7 @@ from portal.mail.services import send
 from portal.refusals import Code, Refusal
 
 Kind = Alarm.Kind
-LEFT = Coalesce("bytes_sent", "bytes_counted")  # what left, as well as it is known
+LEFT = Coalesce("bytes_sent", "bytes_asked")  # what left, or may have
 
 
 @dataclass(frozen=True)

@@ -153,11 +153,11 @@ def charge(row: Download, artifact: Artifact, *, counted: bool) -> list[Asked[No
     limits, day, use, running = _locked(row.grant, artifact, now)
     _check_places(running, limits, now)
     if row.terms_id:
-        _use_link(row, artifact, counted=counted)
-    if use.begins_another(row.first_byte, artifact.size):
+        _use_link(row.terms_id)
+    if use.begins_another(row.first_byte, row.bytes_asked, artifact.size, counted=counted):
         _check_copies(use, artifact, limits)
         use.begin_another()
-    fresh = use.take(row.first_byte, row.bytes_asked, counted=counted)
+    fresh = use.take(row.first_byte, row.bytes_asked)
     _check_bytes(day, coverage.total(fresh), limits, now)
     row.fresh, row.bytes_counted = fresh, coverage.total(fresh)
     use.note_whole(artifact.size)
@@ -202,10 +202,6 @@ def settle(row: Download, sent: int) -> None:
         day.counted -= lost
         day.save(update_fields=["counted"])
         row.bytes_counted -= lost
-        if row.terms_id:
-            terms = LinkTerms.objects.select_for_update().get(pk=row.terms_id)
-            terms.give_back(*place)
-            terms.save()
     update(row, "bytes_sent", "bytes_counted", "finished_at", "busy_until", "code")
 
 
@@ -215,22 +211,11 @@ def hold_places(rows: list[Download]) -> None:
     running.update(busy_until=timezone.now() + LEASE)
 
 
-def _use_link(row: Download, artifact: Artifact, *, counted: bool) -> None:
-    assert row.first_byte is not None
-    assert row.terms_id is not None
-    terms = LinkTerms.objects.select_for_update().get(pk=row.terms_id)
-    if terms.begins_another(row.first_byte, artifact.size, once=True):
-        if terms.uses is not None and terms.copies >= terms.uses:
-            times = "once" if terms.uses == 1 else f"{terms.uses} times"
-            raise Refusal(
-                Code.USED_UP,
-                f"This link was to be used {times}, and was.",
-                "Get a fresh one on the files page of the release. A download that was cut goes on where it "
-                "stopped (curl -C -).",
-            )
-        terms.begin_another()
-    terms.take(row.first_byte, row.bytes_asked, counted=counted)
-    terms.save()
+def _use_link(terms_id: int) -> None:
+    terms = LinkTerms.objects.select_for_update().get(pk=terms_id)
+    terms.require_unused()
+    terms.openings += 1
+    terms.save(update_fields=["openings"])
 
 
 def _check_places(running: list[Download], limits: Limits, now: datetime) -> None:

@@ -42,13 +42,18 @@ class Ask:
 @dataclass(frozen=True)
 class Opened:
     """A link that opens. span: the part that was asked for (None: the whole). has_it: the asker
-    has these bytes.
+    has these bytes. The part is None too where the store would give the whole.
     """
 
     download: Download
     artifact: Artifact
     span: Span | None
     has_it: bool
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the link may be opened again for the rest."""
+        return self.download.terms is None or self.download.terms.uses is None
 
     @property
     def start(self) -> int:
@@ -157,6 +162,7 @@ def _check_terms(terms_id: int, row: Download, ip: str) -> None:
     if terms is None:
         raise links.not_ours()
     row.terms = terms
+    terms.require_unused()  # also where nothing is counted: HEAD shows no more than GET would
     if terms.network and not networks.is_in(ip, ip_network(terms.network)):
         raise Refusal(
             Code.WRONG_NETWORK,
@@ -172,7 +178,19 @@ def _asked(row: Download, artifact: Artifact, ask: Ask) -> Opened:
     span = None
     if ask.method == "GET" and not has_it:  # a range means something to GET alone
         span = ranges.span(ask.range, ask.if_range, size=artifact.size, tag=tag)
+        if span and not _binds_range(artifact, ask):
+            span = None  # the address opens the whole file, so that is what is counted
     return Opened(row, artifact, span, has_it)
+
+
+def _binds_range(artifact: Artifact, ask: Ask) -> bool:
+    """Whether no more than the range leaves: we or the proxy send it, or the store's address has it in its
+    signature. A store may read If-Range otherwise than we do, and send the file.
+    """
+    store = get_store()
+    if store.local_path(artifact.store_key) is not None:
+        return True
+    return store.binds_range and not ask.if_range
 
 
 def _require_stored(artifact: Artifact) -> None:

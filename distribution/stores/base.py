@@ -18,6 +18,10 @@ class Store(Protocol):
     beneath.
     """
 
+    @property
+    def binds_range(self) -> bool:
+        """Whether an address of `presigned_url` that was asked for with a range gives that range alone."""
+
     def check_room(self, needed: int) -> None:
         """Raise StoreFullError if it is known that `needed` bytes do not fit."""
 

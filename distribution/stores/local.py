@@ -16,6 +16,8 @@ class LocalStore:
     may use it at once.
     """
 
+    binds_range = True
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

@@ -59,6 +59,10 @@ class S3Store:
         # A presigned URL is signed for the host name that the client will use.
         self._public = client(public_endpoint or endpoint, *self._keys)
 
+    @property
+    def binds_range(self) -> bool:
+        return self.cloudfront is None  # whose signatures know no ranges
+
     def check_room(self, needed: int) -> None:
         """S3 does not say how much room it has; what was never finished is given back here."""
         with self._errors("unfinished uploads cannot be listed"):

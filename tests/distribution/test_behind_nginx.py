@@ -76,6 +76,29 @@ def test_the_proxy_makes_the_range_and_the_resume(
     assert target.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Range": "bytes=5-5"},
+        {"Range": "Bytes=5-5"},
+        {"Range": "bytes =5-5"},
+        {"Range": "bytes= 5-5"},
+        {"Range": "bytes=5-5,"},
+        {"Range": "bytes=-1"},
+        {"Range": "bytes=00000000000000000005-00000000000000000005"},
+        {"Range": "bytes=5-5", "If-Range": 'W/"x"'},
+        {"Range": "bytes=5-5", "If-Range": "Wed, 21 Oct 2015 07:28:00 GMT"},
+        [("Range", "bytes=5-5"), ("Range", "bytes=0-")],
+    ],
+)
+def test_no_more_leaves_than_was_counted(
+    url: str, headers: dict[str, str] | list[tuple[str, str]]
+) -> None:
+    answer = httpx.get(url, headers=headers)
+    row = Download.objects.latest("id")
+    assert len(answer.content) <= row.bytes_asked or answer.status_code >= 400
+
+
 def test_nobody_reaches_the_store_beside_our_door(
     url: str, proxy: str, shard: Artifact, folder: Path
 ) -> None:

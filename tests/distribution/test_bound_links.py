@@ -3,14 +3,15 @@
 from urllib.parse import urlsplit
 
 import pytest
+from pytest_django import Settings
 
 from access_requests.models import Grant
-from distribution.models import Artifact, Download, LinkTerms
+from distribution.models import Artifact, Download, LinkTerms, Quota
 from distribution.services import Terms, issue_link, issue_links
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
-from tests.distribution.asking import ask
+from tests.distribution.asking import ask, send_by
 from tests.distribution.weights import granted
 from tests.people import with_token
 
@@ -46,35 +47,84 @@ def test_a_link_for_one_use_is_used_up_by_it(shard: Artifact, grant: Grant) -> N
     assert ask(url, "HEAD").status == 200, "which is no use"
     assert ask(url, if_none_match=f'"{shard.sha256}"').status == 304, "nor is this"
     assert ask(url).status == 200
-    again = ask(url)
+    assert_used_up(url)
+
+
+def assert_used_up(url: str, **headers: str) -> None:
+    again = ask(url, **headers)
     assert (again.status, again.headers["X-Error-Code"]) == (403, Code.USED_UP)
-    assert "was to be used once" in again.text
+    assert "opens once" in again.text
+    assert "does not resume" in again.text
 
 
-def test_a_resumed_range_of_one_transfer_is_not_another_use(shard: Artifact, grant: Grant) -> None:
+def openings() -> int:
+    return LinkTerms.objects.get().openings
+
+
+@pytest.mark.parametrize("part", ["bytes=1-", "bytes=0-99", "bytes=-1", "bytes=5-5"])
+def test_a_use_is_an_opening_of_whatever_part(shard: Artifact, grant: Grant, part: str) -> None:
+    """What came of it cannot always be known; asked for from its second byte, the file left three times."""
     url = bound(shard, grant, uses=1)
-    assert ask(url, range="bytes=0-99").status == 206
-    assert ask(url, range="bytes=100-199").status == 206
-    assert ask(url, range="bytes=150-").status == 206, "some bytes came twice"
-    assert ask(url, range="bytes=0-").headers["X-Error-Code"] == Code.USED_UP
-    assert LinkTerms.objects.get().copies == 1
+    first = ask(url, range=part)
+    assert first.status == 206
+    assert first.headers["Accept-Ranges"] == "none", "so that no client counts on a resume"
+    for again in (part, "bytes=100-", "bytes=0-", ""):
+        assert_used_up(url, range=again)
+    assert openings() == 1
 
 
-def test_parts_in_parallel_and_in_any_order_are_one_use(shard: Artifact, grant: Grant) -> None:
-    url, half = bound(shard, grant, uses=1), shard.size // 2
-    assert ask(url, range=f"bytes={half}-").status == 206
-    assert ask(url, range=f"bytes=0-{half - 1}").status == 206
-    assert ask(url).headers["X-Error-Code"] == Code.USED_UP
-
-
-def test_going_on_from_the_middle_for_ever_makes_no_second_copy(
-    shard: Artifact, grant: Grant
-) -> None:
+def test_a_used_up_link_shows_nothing_more(shard: Artifact, grant: Grant) -> None:
     url = bound(shard, grant, uses=1)
     assert ask(url).status == 200
+    for method, headers in (
+        ("HEAD", {}),
+        ("GET", {"if_none_match": f'"{shard.sha256}"'}),
+        ("GET", {"range": f"bytes={shard.size}-"}),
+        ("GET", {"range": "bytes=0-1,5-6"}),
+    ):
+        answer = ask(url, method, **headers)
+        assert (answer.status, answer.headers["X-Error-Code"]) == (403, Code.USED_UP)
+        shown = str(answer.headers) + answer.text
+        assert shard.sha256 not in shown
+        assert str(shard.size) not in shown
+
+
+def test_what_sends_no_bytes_is_no_use(shard: Artifact, grant: Grant) -> None:
+    url = bound(shard, grant, uses=1)
+    assert ask(url, "HEAD").status == 200
+    assert ask(url, range=f"bytes={shard.size}-").status == 416
+    assert ask(url, range="bytes=0-1,5-6").status == 416
+    Quota.objects.create(grant=grant, bytes_per_day=1)
+    assert ask(url).status == 429
+    assert openings() == 0
+    Quota.objects.all().delete()
+    assert ask(url).status == 200
+
+
+def test_a_link_without_a_number_of_uses_resumes(shard: Artifact, grant: Grant) -> None:
+    url = bound(shard, grant, network="127.0.0.0/8")
+    assert ask(url).headers["Accept-Ranges"] == "bytes"
     assert ask(url, range="bytes=1-").status == 206
-    assert ask(url, range="bytes=1-").status == 206
-    assert ask(url, range="bytes=1-").headers["X-Error-Code"] == Code.USED_UP
+
+
+@pytest.mark.parametrize("behind", ["proxy", "s3", "cloudfront"])
+def test_whoever_sends_the_bytes_a_use_is_an_opening(
+    shard: Artifact, grant: Grant, settings: Settings, behind: str
+) -> None:
+    url = bound(shard, grant, uses=1)
+    send_by(behind, settings)
+    assert ask(url, range="bytes=1-").status == (200 if behind == "proxy" else 302)
+    assert_used_up(url, range="bytes=1-")
+    assert_used_up(url)
+
+
+def test_the_stores_address_of_a_limited_link_is_short_lived(
+    shard: Artifact, grant: Grant, settings: Settings
+) -> None:
+    limited, free = bound(shard, grant, uses=1), bound(shard, grant)
+    send_by("s3", settings)
+    assert "X-Amz-Expires=15&" in ask(limited).headers["Location"]
+    assert "X-Amz-Expires=120&" in ask(free).headers["Location"]
 
 
 def test_the_terms_of_one_link_say_nothing_of_another(shard: Artifact, grant: Grant) -> None:

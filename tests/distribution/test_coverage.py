@@ -36,39 +36,51 @@ def test_cut_transfers_count_each_byte_of_a_copy_once(cuts: list[tuple[int, int]
     for start, sent in cuts:
         length = SIZE - start
         sent = min(sent, length)
-        fresh = use.take(start, length, counted=True)
+        fresh = use.take(start, length)
         counted += coverage.total(fresh) - use.give_back(fresh, start, length, sent)
         out |= set(range(start, start + sent))
     assert bytes_of(use.pieces) == out
     assert counted == len(out)
 
 
-def test_a_copy_ends_when_it_is_whole_and_begun_anew_or_when_its_repeats_make_one() -> None:
+def begins(use: FileUse, start: int, length: int, *, counted: bool = True) -> bool:
+    return use.begins_another(start, length, 100, counted=counted)
+
+
+def test_a_copy_ends_when_it_is_whole_and_begun_again_or_when_its_repeats_make_one() -> None:
     use = FileUse()
-    assert use.begins_another(0, 100)
+    assert begins(use, 0, 100)
     use.begin_another()
-    use.take(0, 100, counted=True)
+    use.take(0, 100)
     use.note_whole(100)
     assert (use.copies, use.completed) == (1, 1)
-    assert not use.begins_another(50, 100), "a repair of its second half"
-    assert use.begins_another(0, 100)
-    use.take(50, 50, counted=True)
-    use.take(50, 50, counted=True)
-    assert use.begins_another(50, 100), "what was sent again makes a whole copy"
+    assert not begins(use, 50, 50), "a repair of its second half"
+    assert begins(use, 0, 1)
+    use.take(50, 50)
+    use.take(50, 50)
+    assert begins(use, 50, 50), "with this, more than a whole copy would be sent again"
     use.begin_another()
-    use.take(0, 60, counted=True)
+    use.take(0, 60)
     use.note_whole(100)
     assert (use.copies, use.completed) == (2, 1)
-    assert not use.begins_another(0, 100), "a browser that starts again from the beginning"
-    assert use.begins_another(0, 100, once=True)
+    assert not begins(use, 0, 100), "a browser that starts again from the beginning"
 
 
-def test_where_the_store_sends_the_bytes_resumes_are_counted_in_their_stead() -> None:
+def test_all_but_the_first_byte_asked_for_again_and_again_is_not_one_copy() -> None:
     use = FileUse()
     use.begin_another()
-    for start in range(1000):
-        assert not use.begins_another(start + 1, 10_000)
-        use.take(start + 1 if start else 0, 9_000, counted=False)
-    assert use.repeated == 0
-    use.take(5, 9_000, counted=False)
-    assert use.begins_another(5, 10_000)
+    use.take(1, 99)
+    assert not begins(use, 1, 99), "a line that was cut"
+    use.take(1, 99)
+    assert begins(use, 1, 99)
+    assert not begins(use, 0, 1), "the missing byte belongs to this copy"
+
+
+def test_where_another_sends_the_bytes_ten_times_as_many_may_be_asked_for_again() -> None:
+    use = FileUse()
+    use.begin_another()
+    use.take(0, 100)
+    for _ in range(10):
+        assert not begins(use, 1, 99, counted=False)
+        use.take(1, 99)
+    assert begins(use, 1, 99, counted=False)

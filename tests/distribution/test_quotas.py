@@ -14,11 +14,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from access_requests.models import Grant
-from distribution.models import Artifact, DayUse, Download, FileUse, Quota
-from distribution.services import Ask, issue_link, open_link
+from distribution.models import Artifact, DayUse, Download, FileUse, LinkTerms, Quota
+from distribution.services import Ask, Terms, issue_link, open_link
 from portal.accounts.models import Account
 from portal.refusals import Code, Refusal
-from tests.distribution.asking import Answer, ask, finished
+from tests.distribution.asking import Answer, ask, finished, send_by
 from tests.distribution.test_downloads import BIG, big  # noqa: F401 - a fixture
 from tests.distribution.weights import granted
 
@@ -150,6 +150,53 @@ def test_behind_a_proxy_the_bytes_that_were_asked_for_count(
     exhausted(ask(url))
 
 
+def test_cloudfront_opens_the_whole_file_so_that_is_what_counts(
+    url: str, grant: Grant, shard: Artifact, settings: Settings
+) -> None:
+    send_by("cloudfront", settings)
+    limit(grant, copies=2, transfers=50, bytes_per_day=3 * shard.size)
+    for _ in range(2):
+        assert ask(url, range="bytes=5-5").status == 302
+        row = Download.objects.latest("id")
+        assert (row.first_byte, row.bytes_asked, row.bytes_counted) == (0, shard.size, shard.size)
+    exhausted(ask(url, range="bytes=5-5"))
+    assert DayUse.objects.get().counted == 2 * shard.size
+    refused = ask(url, range="bytes=0-1,5-6")
+    assert (refused.status, FileUse.objects.get().copies) == (416, 2), "an odd range costs nothing"
+
+
+def test_s3_gives_the_range_of_its_signature_so_that_is_what_counts(
+    url: str, shard: Artifact, settings: Settings
+) -> None:
+    send_by("s3", settings)
+    assert "SignedHeaders=host%3Brange" in ask(url, range="bytes=5-5").headers["Location"]
+    assert Download.objects.latest("id").bytes_counted == 1
+    unlike = ask(url, range="bytes=5-5", if_range=f'"{shard.sha256}"').headers["Location"]
+    assert "range" not in unlike, "a store may know another tag, and send the file"
+    assert Download.objects.latest("id").bytes_counted == shard.size - 1
+    for odd in ("Bytes=5-5", "bytes =5-5", "bytes=5-5,"):
+        assert "range" not in ask(url, range=odd).headers["Location"]
+        row = Download.objects.latest("id")
+        assert (row.first_byte, row.bytes_asked) == (0, shard.size), odd
+
+
+def test_all_but_the_first_byte_is_a_copy_each_time_but_for_one_repeat(
+    url: str, grant: Grant
+) -> None:
+    limit(grant, copies=1)
+    assert [ask(url, range="bytes=1-").status for _ in range(4)] == [206, 206, 429, 429]
+
+
+def test_behind_a_proxy_a_copy_may_be_resumed_for_ten_times_its_bytes(
+    url: str, grant: Grant, shard: Artifact, settings: Settings
+) -> None:
+    send_by("proxy", settings)
+    limit(grant, copies=1, transfers=99)
+    answers = [ask(url, range="bytes=1-").status for _ in range(12)]
+    assert answers == [200] * 11 + [429]
+    assert DayUse.objects.get().counted == shard.size - 1, "in a day's bytes each counts once"
+
+
 # ---- over a real socket --------------------------------------------------------------------------
 
 
@@ -244,16 +291,25 @@ def test_of_many_at_once_no_more_are_let_in_than_may(
 
 
 @pytest.mark.postgres
-def test_a_link_for_one_use_is_used_once_by_many_at_once(
-    race: tuple[Grant, str], shard: Artifact, alice: Account
+@pytest.mark.parametrize("uses", [1, 2])
+def test_a_link_opens_as_often_as_it_may_for_many_at_once(
+    race: tuple[Grant, str], shard: Artifact, alice: Account, uses: int
 ) -> None:
-    from distribution.services import Terms
-
     grant, _ = race
-    url = issue_link(shard, grant=grant, actor=alice, terms=Terms(uses=2)).url
+    limit(grant, transfers=99)
+    url = issue_link(shard, grant=grant, actor=alice, terms=Terms(uses=uses)).url
     results: list[str] = []
-    in_parallel(10, lambda number: results.append(opened(url)))
-    assert sorted(results) == [""] * 2 + ["used_up"] * 8
+    start = threading.Barrier(10)
+
+    def work(number: int) -> None:
+        start.wait()
+        results.append(opened(url, ("", "bytes=1-", f"bytes={number * 10}-")[number % 3]))
+
+    in_parallel(10, work)
+    assert sorted(results) == [""] * uses + ["used_up"] * (10 - uses)
+    assert LinkTerms.objects.get().openings == uses
+    served = Download.objects.filter(outcome=Download.Outcome.SERVED)
+    assert served.count() == uses
 
 
 @pytest.mark.postgres
