@@ -76,7 +76,9 @@ class CoApplicantAdmin(Desk):
     def perform(self, action: str, obj: CoApplicant, form: forms.Form, actor: Account) -> str:
         match action:
             case "admit":
-                services.admit(obj.pk, actor=actor)
+                done = services.admit(obj.pk, actor=actor)
+                if done.status != CoApplicant.Status.ADMITTED:
+                    return "Approved, the first of two: another reviewer gives the second approval."
                 return "Admitted: the person has grants of their own and is told by mail."
             case "decline":
                 services.decline(obj.pk, actor=actor, reason=form.cleaned_data["reason"])
@@ -93,7 +95,10 @@ class CoApplicantAdmin(Desk):
             "title": f"{obj.account}, {application.reference}",
             "member": obj,
             "application": application,
-            "is_own": application.applicant_id == actor.pk or selectors.is_in(actor, application),
+            "why_not": selectors.why_not_decider(
+                actor, holder=obj.account, application=application
+            ),
+            "first": selectors.first_approval(obj, application),
             "may_decide": obj.status == CoApplicant.Status.JOINED
             and application.state == State.APPROVED,
             "held": [

@@ -104,14 +104,17 @@ class RenewalAdmin(Desk):
     def form_for(self, action: str, obj: Renewal, data: Any) -> forms.Form:
         if action == "refuse":
             return RefusalForm(data)
-        start = max(obj.grant.ends_at, timezone.now())
-        return UntilForm(data, initial={"ends_at": (start + timedelta(days=365)).date()})
+        in_a_year = max(obj.grant.ends_at, timezone.now()) + timedelta(days=365)
+        end = obj.first_approval_until or min(in_a_year, selectors.latest_end([obj.grant.release]))
+        return UntilForm(data, initial={"ends_at": end.date()})
 
     def perform(self, action: str, obj: Renewal, form: forms.Form, actor: Account) -> str:
         match action:
             case "approve":
                 assert isinstance(form, UntilForm)
-                services.approve_renewal(obj.pk, actor=actor, ends_at=form.end())
+                done = services.approve_renewal(obj.pk, actor=actor, ends_at=form.end())
+                if done.status == Renewal.Status.OPEN:
+                    return "Approved, the first of two: another reviewer gives the second approval."
                 return "Renewed: the holder is told by mail."
             case "refuse":
                 services.refuse_renewal(
@@ -129,7 +132,10 @@ class RenewalAdmin(Desk):
             "renewal": obj,
             "grant": grant,
             "standing": selectors.standing_of(grant),
-            "is_own": grant.account_id == request.user.pk,
+            "why_not": selectors.why_not_decider(
+                reviewer(request), holder=grant.account, application=grant.application
+            ),
+            "first": selectors.first_approval(obj, grant.application),
             "earlier": grant.renewals.exclude(pk=obj.pk).select_related("decided_by"),
             "approve": bound.get("approve") or self.form_for("approve", obj, None),
             "refuse": bound.get("refuse") or self.form_for("refuse", obj, None),

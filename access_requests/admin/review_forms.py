@@ -149,8 +149,8 @@ class ApproveForm(ChecklistForm):
 
     def __init__(self, application: Application, data: Any = None) -> None:
         open_ones = application.releases.exclude(status=Release.Status.WITHDRAWN)
-        end = (timezone.now() + DEFAULT_GRANT).date()
-        initial = {"releases": open_ones, "ends_at": end}
+        end = min(timezone.now() + DEFAULT_GRANT, selectors.latest_end(application.releases.all()))
+        initial = {"releases": open_ones, "ends_at": end.date()}
         if first := selectors.endorsements(application).last():
             initial |= {
                 "releases": open_ones.filter(repo_id__in=first.terms["releases"]),

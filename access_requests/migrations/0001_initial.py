@@ -130,6 +130,7 @@ class Migration(migrations.Migration):
                 ('checklist', models.TextField(blank=True, help_text='One item a line. An approval needs every item ticked; the ticks are kept.')),
                 ('asks_official', models.BooleanField(default=False, help_text='The applicant names a person with authority at their institution, who confirms over a mailed link. No approval without it, unless a manager goes without.', verbose_name='ask for a signing official')),
                 ('asks_referee', models.BooleanField(default=False, help_text='The applicant names a colleague, who answers three questions over a mailed link. No approval without it, unless a manager goes without.', verbose_name='ask for a referee')),
+                ('max_grant_days', models.PositiveSmallIntegerField(default=1098, help_text='No approval and no renewal lets a grant run longer than this from the day of the decision.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3660)], verbose_name='longest grant, in days')),
                 ('second_looks', models.PositiveSmallIntegerField(default=0, help_text='So many of a hundred decisions are looked at again by another reviewer who does not know the decision. Nothing changes for the applicant; the fairness page counts.', validators=[django.core.validators.MaxValueValidator(100)], verbose_name='random second looks, in %')),
                 ('release', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='decision_policy', to='catalog.release')),
             ],
@@ -260,6 +261,7 @@ class Migration(migrations.Migration):
             name='CoApplicant',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('first_approval_at', models.DateTimeField(blank=True, null=True)),
                 ('email', models.EmailField(max_length=254)),
                 ('status', models.CharField(choices=[('invited', 'invited'), ('joined', 'joined, waiting for a reviewer'), ('admitted', 'admitted'), ('declined', 'not admitted'), ('removed', 'removed')], default='invited', max_length=10)),
                 ('nonce', models.CharField(blank=True, default=access_requests.models.people.new_nonce, max_length=32)),
@@ -273,6 +275,7 @@ class Migration(migrations.Migration):
                 ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='joined_applications', to=settings.AUTH_USER_MODEL)),
                 ('application', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coapplicants', to='access_requests.application')),
                 ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('first_approval_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('acceptance', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='access_requests.licenceacceptance')),
             ],
             options={
@@ -404,15 +407,18 @@ class Migration(migrations.Migration):
             name='Renewal',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('first_approval_at', models.DateTimeField(blank=True, null=True)),
                 ('status', models.CharField(choices=[('open', 'waiting for a reviewer'), ('approved', 'renewed'), ('refused', 'refused')], default='open', max_length=10)),
                 ('used_for', models.TextField()),
                 ('publications', models.TextField(blank=True)),
                 ('derivatives', models.TextField(blank=True)),
+                ('first_approval_until', models.DateTimeField(blank=True, null=True)),
                 ('ends_at_before', models.DateTimeField(help_text='The end of the grant when this was asked.')),
                 ('asked_at', models.DateTimeField(auto_now_add=True)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('reason', models.TextField(blank=True, help_text='Told to the holder.')),
                 ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('first_approval_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('grant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='renewals', to='access_requests.grant')),
             ],
             options={

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from access_requests.models.grant import Grant
+from access_requests.models.people import FirstApproval
 from portal.names import NameField
 
 
@@ -27,7 +28,7 @@ class Reminder(models.Model):
         return f"grant {self.grant_id}: {self.days} days before the end"
 
 
-class Renewal(models.Model):
+class Renewal(FirstApproval):
     """The holder's report of use, and the wish to go on; decided by a reviewer."""
 
     class Status(models.TextChoices):
@@ -40,6 +41,7 @@ class Renewal(models.Model):
     used_for = models.TextField()
     publications = models.TextField(blank=True)
     derivatives = models.TextField(blank=True)
+    first_approval_until = models.DateTimeField(null=True, blank=True)
     ends_at_before = models.DateTimeField(help_text="The end of the grant when this was asked.")
     asked_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True, blank=True)

@@ -12,7 +12,19 @@ def new_nonce() -> str:
     return secrets.token_urlsafe(16)
 
 
-class CoApplicant(models.Model):
+class FirstApproval(models.Model):
+    """Who approved first, where two people have to; it gives no access by itself."""
+
+    first_approval_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    first_approval_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class CoApplicant(FirstApproval):
     """A person invited to an application, with their own account, affiliation, licence and grants.
 
     The link in the mail holds `nonce`; a new one ends the old link, none means it was used.

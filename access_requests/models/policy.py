@@ -9,6 +9,7 @@ from portal.catalog.models import Family, Release
 from portal.names import NameField
 
 DEFAULT_TARGET_DAYS = 14
+DEFAULT_MAX_GRANT_DAYS = 3 * 366
 
 
 class DecisionPolicy(models.Model):
@@ -38,6 +39,12 @@ class DecisionPolicy(models.Model):
         default=False,
         help_text="The applicant names a colleague, who answers three questions over a mailed "
         "link. No approval without it, unless a manager goes without.",
+    )
+    max_grant_days = models.PositiveSmallIntegerField(
+        "longest grant, in days",
+        default=DEFAULT_MAX_GRANT_DAYS,
+        validators=[MinValueValidator(1), MaxValueValidator(3660)],
+        help_text="No approval and no renewal lets a grant run longer than this from the day of the decision.",
     )
     second_looks = models.PositiveSmallIntegerField(
         "random second looks, in %",

@@ -18,6 +18,7 @@ from access_requests.selectors.applications import (
     role_in,
     startable_from,
     submitted,
+    why_not_decider,
 )
 from access_requests.selectors.doors import (
     Standing,
@@ -73,6 +74,8 @@ from access_requests.selectors.policy import (
     checklist,
     colleagues,
     endorsements,
+    first_approval,
+    latest_end,
     opinion_asked_of,
     reasons_for,
     running_block,
@@ -163,6 +166,7 @@ __all__ = [
     "endorsements",
     "evidence_misses",
     "fairness_of",
+    "first_approval",
     "grant_for",
     "grant_from",
     "grants_behind",
@@ -181,6 +185,7 @@ __all__ = [
     "kinds_missing",
     "kinds_unnamed",
     "last_return",
+    "latest_end",
     "looks_seen_by",
     "may_go_without",
     "may_read_metadata",
@@ -233,4 +238,5 @@ __all__ = [
     "waits_for",
     "why_barred",
     "why_no_rule",
+    "why_not_decider",
 ]

@@ -37,6 +37,20 @@ def role_in(account: Account, application: Application) -> Role:
     return Role.MANAGER if roles.is_manager(account) else Role.REVIEWER
 
 
+def why_not_decider(account: Account, *, holder: Account, application: Application | None) -> str:
+    """Why this person may not decide on the holder's access by the application; empty when they may."""
+    if account.pk == holder.pk:
+        return "Nobody decides on their own access."
+    if application is None:
+        return "" if roles.is_reviewer(account) else "Reviewers decide on access."
+    if application.applicant_id == account.pk or is_in(account, application):
+        return "You are part of this application."
+    role = role_in(account, application)
+    if role == Role.STRANGER:
+        return "Reviewers decide on access."
+    return why_barred(account, application) if role == Role.BARRED else ""
+
+
 def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]":
     """With what every page and every answer of the API shows."""
     releases = Prefetch("releases", queryset=Release.objects.select_related("family"))

@@ -1,7 +1,7 @@
 """The policy of a decision: who is barred, how many have to approve, who is shut out."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -10,11 +10,14 @@ from access_requests.models import (
     Application,
     Block,
     BlockedAddress,
+    CoApplicant,
     DecisionPolicy,
     Opinion,
     ReasonTemplate,
+    Renewal,
     Review,
 )
+from access_requests.models.policy import DEFAULT_MAX_GRANT_DAYS
 from access_requests.selectors.people import addresses_heard, vouched
 from access_requests.selectors.second_looks import open_look
 from access_requests.workflow import APPEAL_STATES, AWAITED_IN, DECIDED_STATES
@@ -67,12 +70,33 @@ def endorsements(application: Application) -> "QuerySet[Review]":
     return given.exclude(reviewer__in=recused)
 
 
-def approvals_needed(application: Application, releases: Iterable[Release]) -> int:
+def first_approval(one: CoApplicant | Renewal, application: Application | None) -> Account | None:
+    """Who gave the first of two approvals, unless they declared a conflict of interest since."""
+    given = one.first_approval_by
+    if given and application and application.recusals.filter(reviewer=given).exists():
+        return None
+    return given
+
+
+def latest_end(releases: Iterable[Release]) -> datetime:
+    """The end of the last day until which a grant for all of these may run when it is given now."""
+    chosen = [release.pk for release in releases]
+    policies = DecisionPolicy.objects.filter(release__in=chosen)
+    limits = dict(policies.values_list("release", "max_grant_days"))
+    days = min(
+        (limits.get(pk, DEFAULT_MAX_GRANT_DAYS) for pk in chosen), default=DEFAULT_MAX_GRANT_DAYS
+    )
+    last = timezone.now().astimezone(UTC) + timedelta(days=days)
+    return last.replace(hour=23, minute=59, second=59, microsecond=999_999)
+
+
+def approvals_needed(application: Application | None, releases: Iterable[Release]) -> int:
     """How many different people have to approve these releases of this application."""
     chosen = [release.pk for release in releases]
-    asked = application.opinions.filter(kind=Opinion.Kind.DECISION)
-    if asked.exclude(reviewer__in=application.recusals.values("reviewer")).exists():
-        return 2
+    if application:
+        asked = application.opinions.filter(kind=Opinion.Kind.DECISION)
+        if asked.exclude(reviewer__in=application.recusals.values("reviewer")).exists():
+            return 2
     two = DecisionPolicy.objects.filter(release__in=chosen, approvals__gte=2)
     return 2 if two.exists() else 1
 

@@ -49,7 +49,7 @@ def hand_to(application: Application, to: State, reviewer: Account, *, actor: Ac
 def share_out(application_ids: Iterable[int], *, actor: Account) -> list[Application]:
     """Assign each unclaimed application to the reviewer with the fewest open ones; for managers.
 
-    Those that are claimed, or that nobody may review, are passed over.
+    Those that are claimed, that nobody may review, or that the manager may not act on, are passed over.
     """
     _managers_only(actor, "share applications out")
     done = []
@@ -60,7 +60,7 @@ def share_out(application_ids: Iterable[int], *, actor: Account) -> list[Applica
             if application.state not in UNCLAIMED_STATES or reviewer is None:
                 continue
             to = workflow.TRANSITIONS[State(application.state), Action.ASSIGN].to
-            if selectors.role_in(actor, application) != Role.APPLICANT:
+            if selectors.role_in(actor, application) == Role.MANAGER:
                 hand_to(application, to, reviewer, actor=actor)
                 done.append(application)
     return done

@@ -10,16 +10,24 @@ from django.urls import reverse
 from django.utils import timezone
 
 from access_requests import mailed_links, selectors
-from access_requests.models import OPEN_STATES, Application, CoApplicant, Grant, State
+from access_requests.models import OPEN_STATES, Application, CoApplicant, Grant, State, Tier
 from access_requests.models.people import new_nonce
 from access_requests.selectors.witnesses import OUT
 from access_requests.services.acts import Denial, locked, recorded, required_text
-from access_requests.services.granting import admit_with_grants, revoke_with_place
+from access_requests.services.granting import revoke_with_place
+from access_requests.services.issuance import (
+    Decision,
+    Terms,
+    admit_with_grants,
+    check_decider,
+    is_first_approval,
+)
 from access_requests.services.licences import accept
 from portal.accounts import roles
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.catalog.models import Release
 from portal.mail.services import send, send_outside
 from portal.refusals import Code, Refusal
 
@@ -148,7 +156,7 @@ def invited(token: str, *, actor: Account) -> CoApplicant:
     """The open invitation behind a link, for the person whose address it was mailed to.
 
     Raises Refusal: SIGNATURE_INVALID, EXPIRED (used, replaced, too old), NOT_ALLOWED (another
-    address), WRONG_STATE.
+    address), WRONG_STATE, BLOCKED, TOO_EARLY.
     """
     pk, nonce = mailed_links.read("join", token)
     member = CoApplicant.objects.select_related("application").filter(pk=pk).first()
@@ -169,6 +177,7 @@ def _open_invitation(member: CoApplicant | None, nonce: str, actor: Account) -> 
             url=reverse("account_email"),
         )
     _takes_people(member.application)
+    selectors.check_may_apply(actor, member.application.family)
     return member
 
 
@@ -265,24 +274,45 @@ def remove(member_id: int, *, actor: Account) -> CoApplicant:
 def admit(member_id: int, *, actor: Account) -> CoApplicant:
     """Admit a person who joined after the approval: they get what the applicant holds by it.
 
-    Reviewers, and nobody who is part of the application. Raises Refusal: NOT_FOUND, NOT_ALLOWED,
-    WRONG_STATE.
+    Where two people have to approve, the first approval is written down and gives nothing. Raises Refusal: NOT_FOUND,
+    NOT_ALLOWED, WRONG_STATE, and all that `issue_grant` raises.
     """
     with _place_to_decide(member_id, "admit", actor=actor) as member:
-        application = member.application
-        held = selectors.grants_from(application).filter(
-            status=Grant.Status.ACTIVE, ends_at__gt=timezone.now()
-        )
-        terms = [(grant.release, grant.tier, grant.ends_at) for grant in held]
-        if not terms:
-            raise Refusal(
-                Code.WRONG_STATE,
-                "The applicant holds no open grant by this application any more.",
-                "Decline with that reason.",
-            )
-        _decide(member, Status.ADMITTED, actor)
-        admit_with_grants(member, terms, actor=actor)
+        application, holder = member.application, member.account
+        assert holder is not None
+        terms = _terms_of_applicant(application)
+        first = selectors.first_approval(member, application)
+        decision = Decision(actor, application, first)
+        if is_first_approval(terms, holder=holder, decision=decision):
+            member.first_approval_by, member.first_approval_at = actor, timezone.now()
+            member.save(update_fields=["first_approval_by", "first_approval_at"])
+            record(Verb.MEMBER_ENDORSED, application, actor=actor, member=member.pk)
+            return member
+        admit_with_grants(member, terms, decision=decision)
     return member
+
+
+def _terms_of_applicant(application: Application) -> list[Terms]:
+    """What the applicant holds by it now, for no longer than is allowed now."""
+    held = selectors.grants_from(application).filter(
+        status=Grant.Status.ACTIVE, ends_at__gt=timezone.now()
+    )
+    given = held.exclude(release__status=Release.Status.WITHDRAWN)
+    terms = [
+        Terms(
+            grant.release,
+            Tier(grant.tier),
+            min(grant.ends_at, selectors.latest_end([grant.release])),
+        )
+        for grant in given
+    ]
+    if not terms:
+        raise Refusal(
+            Code.WRONG_STATE,
+            "The applicant holds no open grant by this application any more.",
+            "Decline with that reason.",
+        )
+    return terms
 
 
 def decline(member_id: int, *, actor: Account, reason: str) -> CoApplicant:
@@ -291,7 +321,9 @@ def decline(member_id: int, *, actor: Account, reason: str) -> CoApplicant:
         member.reason = required_text(
             reason, field="reason", why="This needs a reason, told to the person."
         )
-        _decide(member, Status.DECLINED, actor)
+        member.status = Status.DECLINED
+        member.decided_at, member.decided_by = timezone.now(), actor
+        member.save(update_fields=["status", "decided_at", "decided_by", "reason"])
         record(Verb.MEMBER_DECLINED, member.application, actor=actor, member=member.pk)
         assert member.account is not None
         send("coapplicant_declined", to=member.account, member=member)
@@ -304,12 +336,8 @@ def _place_to_decide(member_id: int, action: str, *, actor: Account) -> Iterator
         application = member.application
         if not roles.is_reviewer(actor):
             raise _no_such()
-        if application.applicant_id == actor.pk or selectors.is_in(actor, application):
-            raise Denial(
-                Code.NOT_ALLOWED,
-                "Nobody decides on an application that they are part of.",
-                "Leave it to another reviewer.",
-            )
+        holder = member.account or application.applicant  # nobody has joined by this invitation
+        check_decider(actor, holder=holder, application=application)
         if member.status != Status.JOINED or application.state != State.APPROVED:
             raise Refusal(
                 Code.WRONG_STATE,
@@ -318,9 +346,3 @@ def _place_to_decide(member_id: int, action: str, *, actor: Account) -> Iterator
                 "Before a decision on the application, its co-applicants are decided with it.",
             )
         yield member
-
-
-def _decide(member: CoApplicant, to: CoApplicant.Status, actor: Account) -> None:
-    member.status = to
-    member.decided_at, member.decided_by = timezone.now(), actor
-    member.save(update_fields=["status", "decided_at", "decided_by", "reason"])

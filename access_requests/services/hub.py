@@ -146,10 +146,7 @@ def set_back(account: Account, release: Release, *, actor: Account) -> Outcome:
 
 
 def _set_back(grant_id: int, *, actor: Account) -> Grant:
-    grant = suspend(grant_id, actor=actor, reason=SET_BACK)
-    grant.pending_again = True
-    grant.save(update_fields=["pending_again"])
-    return grant
+    return suspend(grant_id, actor=actor, reason=SET_BACK, pending_again=True)
 
 
 def grant_access(account: Account, release: Release, *, actor: Account) -> Outcome:

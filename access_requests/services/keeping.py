@@ -9,7 +9,8 @@ from django.db.models import Exists, F, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests.models import CloseOut, Grant, Reminder, Renewal
+from access_requests import selectors
+from access_requests.models import CloseOut, Grant, Reminder, Renewal, Tier
 from access_requests.services.acts import (
     Denial,
     check_typed_name,
@@ -17,6 +18,14 @@ from access_requests.services.acts import (
     no_such_grant,
     recorded,
     required_text,
+)
+from access_requests.services.granting import end_now
+from access_requests.services.issuance import (
+    Decision,
+    Terms,
+    check_decider,
+    is_first_approval,
+    issue_grant,
 )
 from portal.accounts import roles
 from portal.accounts.models import Account
@@ -70,10 +79,11 @@ def ask_renewal(
 ) -> Renewal:
     """Ask that one's grant goes on, with a report of use. Before its end; one request at a time.
 
-    Raises Refusal: NOT_FOUND (another's grant), REVOKED, EXPIRED, WITHDRAWN, WRONG_STATE (asked
-    already, closed out), INVALID.
+    Raises Refusal: NOT_FOUND (another's grant), REVOKED, BLOCKED, EXPIRED, WITHDRAWN, WRONG_STATE
+    (asked already, closed out), INVALID.
     """
     with _own_grant(grant_id, "ask_renewal", actor=actor) as grant:
+        selectors.check_not_blocked(actor, grant.release.family)
         _can_be_renewed(grant)
         renewal = Renewal.objects.create(
             grant=grant,
@@ -119,7 +129,7 @@ def _can_be_renewed(grant: Grant) -> None:
 
 @contextmanager
 def _deciding(renewal_id: int, action: str, *, actor: Account) -> Iterator[tuple[Renewal, Grant]]:
-    """An open renewal and its grant, locked. For reviewers, and never one's own."""
+    """An open renewal and its grant, locked. For reviewers without a conflict of interest."""
     with recorded(Renewal(pk=renewal_id), action, actor=actor):
         found = Renewal.objects.filter(pk=renewal_id).first()
         if found is None or not (roles.is_reviewer(actor) or found.grant.account_id == actor.pk):
@@ -128,12 +138,7 @@ def _deciding(renewal_id: int, action: str, *, actor: Account) -> Iterator[tuple
                 "There is no such renewal, or none that you may see.",
                 "Check the address.",
             )
-        if found.grant.account_id == actor.pk:
-            raise Denial(
-                Code.NOT_ALLOWED,
-                "Nobody decides on their own renewal.",
-                "Leave it to a reviewer.",
-            )
+        check_decider(actor, holder=found.grant.account, application=found.grant.application)
         # The grant first, as in every other act: two acts on it wait for each other.
         grant = locked_grant(found.grant_id)
         renewal = Renewal.objects.select_for_update().get(pk=renewal_id)
@@ -151,47 +156,49 @@ def _deciding(renewal_id: int, action: str, *, actor: Account) -> Iterator[tuple
 def approve_renewal(renewal_id: int, *, actor: Account, ends_at: datetime) -> Renewal:
     """Let the grant run until `ends_at`, with no new application. A suspension stays.
 
-    Raises Refusal: NOT_FOUND, NOT_ALLOWED, CONFLICT (decided already), REVOKED, WITHDRAWN,
-    WRONG_STATE (closed out), INVALID (a date that is not later).
+    Where two people have to approve, the first approval is written down and extends nothing. Raises Refusal: NOT_FOUND,
+    CONFLICT (decided already), INVALID (a date that is not later, or later than the first approval's), and all that
+    `issue_grant` raises.
     """
     with _deciding(renewal_id, "approve_renewal", actor=actor) as (renewal, grant):
-        _still_renewable(grant)
         if ends_at <= max(timezone.now(), grant.ends_at):
             text = "A renewed grant ends later than now and than before."
             raise Refusal(Code.INVALID, text, "Choose a later day.", fields={"ends_at": [text]})
-        before = grant.ends_at
-        grant.ends_at = ends_at
-        grant.expiry_recorded_at = None
-        grant.save(update_fields=["ends_at", "expiry_recorded_at"])
-        _decide(renewal, Renewal.Status.APPROVED, actor, "")
-        record(
-            Verb.GRANT_RENEWED,
-            grant,
-            actor=actor,
-            account=grant.account_id,
+        terms = Terms(grant.release, Tier(grant.tier), ends_at)
+        first = selectors.first_approval(renewal, grant.application)
+        decision = Decision(actor, grant.application, first)
+        if is_first_approval([terms], holder=grant.account, decision=decision):
+            _endorse(renewal, grant, actor, ends_at)
+            return renewal
+        if first and renewal.first_approval_until and ends_at > renewal.first_approval_until:
+            text = f"{first} approved until {renewal.first_approval_until:%-d %B %Y}, not longer."
+            raise Refusal(
+                Code.INVALID,
+                text,
+                "Choose that day, or an earlier one.",
+                fields={"ends_at": [text]},
+            )
+        issue_grant(
+            terms,
+            holder=grant.account,
+            acceptance=grant.acceptance,
+            decision=decision,
+            extending=grant,
             renewal=renewal.pk,
-            tier=grant.tier,
-            ends_at=ends_at.isoformat(),
-            before={"tier": grant.tier, "ends_at": before.isoformat()},
         )
+        _decide(renewal, Renewal.Status.APPROVED, actor, "")
         send("renewal_approved", to=grant.account, grant=grant)
     return renewal
 
 
-def _still_renewable(grant: Grant) -> None:
-    if grant.status == Grant.Status.REVOKED:
-        raise Refusal(
-            Code.REVOKED,
-            "The grant was revoked since.",
-            "Refuse the renewal; the holder may apply again.",
-            since=grant.status_changed_at,
-        )
-    if grant.release.status == Release.Status.WITHDRAWN:
-        raise Refusal(
-            Code.WITHDRAWN,
-            f"{grant.release.name} was withdrawn by its publisher since.",
-            "Refuse the renewal with that reason.",
-        )
+def _endorse(renewal: Renewal, grant: Grant, actor: Account, ends_at: datetime) -> None:
+    """The first of two approvals: the grant runs no longer for it."""
+    renewal.first_approval_by, renewal.first_approval_at = actor, timezone.now()
+    renewal.first_approval_until = ends_at
+    renewal.save(update_fields=["first_approval_by", "first_approval_at", "first_approval_until"])
+    record(
+        Verb.RENEWAL_ENDORSED, grant, actor=actor, renewal=renewal.pk, ends_at=ends_at.isoformat()
+    )
 
 
 def refuse_renewal(renewal_id: int, *, actor: Account, reason: str) -> Renewal:
@@ -228,11 +235,7 @@ def close_out(grant_id: int, *, actor: Account, typed_name: str, remarks: str = 
             typed_name=clean_name(typed_name),
             remarks=remarks.strip(),
         )
-        now = timezone.now()
-        before = grant.ends_at
-        grant.ends_at = min(before, now)
-        grant.expiry_recorded_at = grant.expiry_recorded_at or now  # no second mail by the sweep
-        grant.save(update_fields=["ends_at", "expiry_recorded_at"])
+        before = end_now(grant)
         for renewal in grant.renewals.filter(status=Renewal.Status.OPEN):
             _decide(renewal, Renewal.Status.REFUSED, None, "The holder closed the grant.")
         record(

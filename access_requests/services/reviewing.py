@@ -13,7 +13,7 @@ from access_requests.regions import region_of
 from access_requests.services.acts import act, required_text
 from access_requests.services.assigning import hand_to
 from access_requests.services.deciding import deciding
-from access_requests.services.granting import bring_grants
+from access_requests.services.issuance import Decision, Terms, check_may_issue, issue_approved
 from access_requests.services.second_looks import draw
 from access_requests.services.witnesses import cancel_witnesses
 from access_requests.versions import Snapshot
@@ -166,11 +166,15 @@ def _approve(
 ) -> Application:
     action = Action.APPROVE_BY_RULE if rule else Action.APPROVE
     with deciding(application_id, action, actor=actor, seen=seen) as (application, to, checks):
-        selectors.check_not_blocked(application.applicant, application.family)
         granted = _granted(application, terms.releases)
-        selectors.check_evidence(application, granted)
         first = selectors.endorsements(application).last()
-        end = _future(terms.ends_at, "ends_at") or _default_end(first)
+        end = _future(terms.ends_at, "ends_at") or _default_end(first, granted)
+        for release in granted:
+            check_may_issue(
+                Terms(release, terms.tier, end),
+                holder=application.applicant,
+                decision=Decision(actor, application),
+            )
         checked = _ticks(granted, ticked, all_of_them=True)
         closing: dict[str, Any] = {
             "reason": reason,
@@ -189,17 +193,20 @@ def _approve(
         _write_decision(application, to, actor, reason)
         _close_review(application, Review.Outcome.APPROVED, **_measured(application), **closing)
         cancel_witnesses(application, actor=actor)
-        bring_grants(application, granted, tier=terms.tier, ends_at=end, actor=actor, rule=rule)
+        issue_approved(application, granted, tier=terms.tier, ends_at=end, actor=actor, rule=rule)
         draw(application)
         _tell_approved(application, granted, tier=terms.tier, ends_at=end, rule=rule)
     return application
 
 
-def _default_end(first: Review | None) -> datetime:
-    """In a year; where somebody approved before, the end that they gave, as long as it lies ahead."""
+def _default_end(first: Review | None, granted: list[Release]) -> datetime:
+    """In a year; where somebody approved before, the end that they gave, as long as it lies ahead. Never later than
+    the releases allow.
+    """
     now = timezone.now()
     given = datetime.fromisoformat(first.terms["ends_at"]) if first else None
-    return given if given and given > now else now + DEFAULT_GRANT
+    wanted = given if given and given > now else now + DEFAULT_GRANT
+    return min(wanted, selectors.latest_end(granted))
 
 
 def _begin_review_of(

@@ -68,6 +68,7 @@ class Verb(models.TextChoices):
 
     MEMBER_INVITED = "member.invited"
     MEMBER_JOINED = "member.joined"
+    MEMBER_ENDORSED = "member.endorsed"  # the first of two approvals
     MEMBER_ADMITTED = "member.admitted"
     MEMBER_DECLINED = "member.declined"
     MEMBER_REMOVED = "member.removed"
@@ -92,6 +93,7 @@ class Verb(models.TextChoices):
     GRANT_REACCEPTED = "grant.reaccepted"
     GRANT_CLOSED_OUT = "grant.closed_out"
     RENEWAL_ASKED = "renewal.asked"
+    RENEWAL_ENDORSED = "renewal.endorsed"
     RENEWAL_REFUSED = "renewal.refused"
 
     LINK_ISSUED = "link.issued"
