@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from access_requests.models import Tier
+from portal.accounts.addresses import account_at
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 
@@ -52,10 +53,9 @@ class PastForm(forms.Form):
         given = self.cleaned_data["person"].strip()
         if not given:
             return None
-        people = Account.objects.all()
         number = given.isascii() and given.isdecimal() and len(given) <= MOST
-        found = people.filter(pk=int(given)) if number else people.filter(email__iexact=given)
-        if (person := found.first()) is None:
+        person = Account.objects.filter(pk=int(given)).first() if number else account_at(given)
+        if person is None:
             raise forms.ValidationError("No account has this address or number.")
         return person
 

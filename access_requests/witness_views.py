@@ -14,6 +14,7 @@ from access_requests.keeping_forms import show
 from access_requests.models import Application, Witness
 from access_requests.selectors import Reading, Vouching
 from access_requests.witness_forms import NameWitnessForm, OfficialForm, RefereeForm
+from portal.accounts.models import Account
 from portal.accounts.views import person
 from portal.refusals import Code, Refusal
 
@@ -94,29 +95,36 @@ def vouch(request: HttpRequest, token: str) -> HttpResponse:
     """Behind a mailed link, without an account: what is asked, and the answer; once."""
     if done := services.answered_behind(token):
         return _thanks(request, done)
-    reading = services.reading_behind(token)
+    actor = request.user if isinstance(request.user, Account) else None
+    reading = services.reading_behind(token, actor=actor)
     make = OfficialForm if reading.witness.kind == Kind.OFFICIAL else RefereeForm
     form = make(request.POST or None)
     declines = make is RefereeForm and "decline" in request.POST
     if request.method == "POST" and (declines or form.is_valid()):
         try:
-            _answer(token, form, declines, request.POST.get("read", ""))
+            _answer(token, form, declines, request.POST.get("read", ""), actor)
         except Refusal as refusal:
             if refusal.code not in (Code.INVALID, Code.CONFLICT):
                 raise
-            reading = services.reading_behind(token)  # as it is now
+            reading = services.reading_behind(token, actor=actor)  # as it is now
             show(form, refusal)
         else:
             return redirect(request.path)
     return _asked(request, reading, form)
 
 
-def _answer(token: str, form: OfficialForm | RefereeForm, declines: bool, read: str) -> Witness:
+def _answer(
+    token: str,
+    form: OfficialForm | RefereeForm,
+    declines: bool,
+    read: str,
+    actor: Account | None,
+) -> Witness:
     if declines:
-        return services.decline_reference(token, read=read)
+        return services.decline_reference(token, read=read, actor=actor)
     if isinstance(form, OfficialForm):
-        return services.confirm(token, **form.given())
-    return services.give_reference(token, **form.given())
+        return services.confirm(token, actor=actor, **form.given())
+    return services.give_reference(token, actor=actor, **form.given())
 
 
 def _asked(

@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import DateField, Model
+from django.db.models import DateField, Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
+
+from portal.accounts.addresses import with_addresses_normalised
 
 
 class ModelAdmin(UnfoldModelAdmin):
     show_facets = admin.ShowFacets.NEVER  # each would count a whole table
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> tuple["QuerySet[Any]", bool]:
+        """An address is found in whichever spelling it is typed."""
+        term = with_addresses_normalised(search_term)
+        return super().get_search_results(request, queryset, term)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Whether a filter of this list writes such a parameter. Django answers others with 400."""

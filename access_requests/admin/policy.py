@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminEmailInputWidget
 from access_requests import services
 from access_requests.admin.desk import reviewer
 from access_requests.models import Block, DecisionPolicy, ReasonTemplate, ReviewTarget
-from portal.accounts.models import Account
+from portal.accounts.addresses import account_at, normalise_domain
 from portal.accounts.roles import is_manager
 from portal.audit.models import Verb
 from portal.catalog.admin import Kept
@@ -78,11 +78,14 @@ class NewBlockForm(forms.ModelForm):
         model = Block
         fields = ("family", "domain", "reason", "ends_at")
 
+    def clean_domain(self) -> str:
+        return normalise_domain(self.cleaned_data["domain"])
+
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         address = given.get("person")
         if address:
-            self.instance.account = Account.objects.filter(email__iexact=address).first()
+            self.instance.account = account_at(address)
             if self.instance.account is None:
                 self.add_error("person", "No account here has this address.")
         if bool(address) == bool(given.get("domain")) and not self.errors:

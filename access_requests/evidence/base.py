@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from django.utils import timezone
 
+from portal.accounts.addresses import normalise_address, normalise_domain
+
 # Second-level labels under which anybody registers a name: `ac.uk` is nobody's domain.
 SHARED_LABELS = frozenset({"ac", "co", "com", "edu", "gov", "gob", "net", "org", "or", "go", "ne"})
 
@@ -39,11 +41,11 @@ def check(
 
 
 def mail_domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()
+    return normalise_address(address).rpartition("@")[2]
 
 
 def host(url: str) -> str:
-    return (urlsplit(url).hostname or "").removeprefix("www.")
+    return normalise_domain(urlsplit(url).hostname or "").removeprefix("www.")
 
 
 def same_organisation(first: str, second: str) -> bool:

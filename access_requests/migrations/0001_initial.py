@@ -2,6 +2,7 @@ import access_requests.models.attachment
 import access_requests.models.people
 import django.core.validators
 import django.db.models.deletion
+import portal.accounts.addresses
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -262,7 +263,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('first_approval_at', models.DateTimeField(blank=True, null=True)),
-                ('email', models.EmailField(max_length=254)),
+                ('email', portal.accounts.addresses.AddressField(max_length=254)),
                 ('status', models.CharField(choices=[('invited', 'invited'), ('joined', 'joined, waiting for a reviewer'), ('admitted', 'admitted'), ('declined', 'not admitted'), ('removed', 'removed')], default='invited', max_length=10)),
                 ('nonce', models.CharField(blank=True, default=access_requests.models.people.new_nonce, max_length=32)),
                 ('invited_at', models.DateTimeField()),
@@ -501,7 +502,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('official', 'signing official'), ('referee', 'referee')], max_length=10)),
                 ('name', models.CharField(max_length=150)),
-                ('email', models.EmailField(max_length=254)),
+                ('email', portal.accounts.addresses.AddressField(max_length=254)),
                 ('position', models.CharField(max_length=200)),
                 ('status', models.CharField(choices=[('named', 'named, asked when you submit'), ('asked', 'asked'), ('answered', 'answered'), ('declined', 'declined'), ('lapsed', 'did not answer in time'), ('bounced', 'could not be reached by mail'), ('replaced', 'replaced by another person'), ('cancelled', 'no longer asked')], default='named', max_length=10)),
                 ('nonce', models.CharField(default=access_requests.models.people.new_nonce, max_length=32)),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from access_requests.models.application import Application, LicenceAcceptance
+from portal.accounts.addresses import AddressField
 
 
 def new_nonce() -> str:
@@ -38,7 +39,7 @@ class CoApplicant(FirstApproval):
         REMOVED = "removed", "removed"
 
     application = models.ForeignKey(Application, models.PROTECT, related_name="coapplicants")
-    email = models.EmailField()
+    email = AddressField()
     account = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,

@@ -7,7 +7,7 @@ from django.db import models
 
 from access_requests.models.application import Application
 from access_requests.models.people import new_nonce
-from portal.accounts.addresses import accounts_at
+from portal.accounts.addresses import AddressField, accounts_at
 from portal.mail.models import OutgoingMail
 from portal.names import NameField
 
@@ -39,7 +39,7 @@ class Witness(models.Model):
     application = models.ForeignKey(Application, models.PROTECT, related_name="witnesses")
     kind = models.CharField(max_length=10, choices=Kind)
     name = NameField(max_length=150)
-    email = models.EmailField()
+    email = AddressField()
     position = NameField(max_length=200)
     status = models.CharField(max_length=10, choices=Status, default=Status.NAMED)
     nonce = models.CharField(max_length=32, default=new_nonce)

@@ -65,7 +65,7 @@ from access_requests.selectors.metadata import (
     require_metadata,
 )
 from access_requests.selectors.next_step import NextStep, next_step
-from access_requests.selectors.people import addresses_of, coapplicants_of, is_in, places, places_of
+from access_requests.selectors.people import coapplicants_of, is_in, mailboxes_in, places, places_of
 from access_requests.selectors.policy import (
     apply_again_from,
     approvals_needed,
@@ -140,7 +140,6 @@ __all__ = [
     "Vouching",
     "accept_by",
     "acceptances_of",
-    "addresses_of",
     "age_of",
     "agreement_of",
     "all_grants",
@@ -187,6 +186,7 @@ __all__ = [
     "last_return",
     "latest_end",
     "looks_seen_by",
+    "mailboxes_in",
     "may_go_without",
     "may_read_metadata",
     "newer_form",

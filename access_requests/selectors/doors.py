@@ -15,6 +15,7 @@ from access_requests.models import Application, CloseOut, Grant, LicenceAcceptan
 from access_requests.selectors.applications import open_application
 from access_requests.selectors.second_looks import seen_by
 from portal.accounts import roles
+from portal.accounts.addresses import with_addresses_normalised
 from portal.accounts.models import Account
 from portal.catalog.models import Licence, LicenceVersion, Release
 from portal.prepared import Asked, Prepared
@@ -131,7 +132,7 @@ def all_grants() -> "QuerySet[Grant]":
 def grants_found(grants: "QuerySet[Grant]", text: str) -> "QuerySet[Grant]":
     """Those whose holder's name or address, or whose release, holds every word of `text`."""
     found = grants
-    for word in text.split()[:12]:
+    for word in with_addresses_normalised(text).split()[:12]:
         people = Account.objects.filter(Q(name__icontains=word) | Q(email__icontains=word))
         releases = list(
             Release.objects.filter(repo_id__icontains=word).values_list("pk", flat=True)

@@ -16,6 +16,7 @@ from access_requests.models import Application, Grant
 from access_requests.selectors.applications import review_queue, submitted
 from access_requests.selectors.second_looks import seen_by
 from access_requests.workflow import QUEUE_STATES, State
+from portal.accounts.addresses import account_at
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.hub_words import REPO_NOT_FOUND
@@ -72,7 +73,7 @@ def hub_account(user: str) -> Account:
     if match := re.fullmatch(r"u([1-9][0-9]{0,17})", user):
         found = Account.objects.filter(pk=int(match[1])).first()
     elif "\0" not in user:
-        found = Account.objects.filter(email=user.strip().lower()).first()
+        found = account_at(user)
     if found is None:
         raise Refusal(
             Code.NOT_FOUND,

@@ -3,8 +3,10 @@
 from django.db.models import Prefetch, QuerySet
 
 from access_requests.models import Application, CoApplicant, Grant, Witness
+from portal.accounts.addresses import mailbox, mailboxes_of
 from portal.accounts.models import Account
 
+GONE = (CoApplicant.Status.REMOVED, CoApplicant.Status.DECLINED)
 IN = (CoApplicant.Status.JOINED, CoApplicant.Status.ADMITTED)
 
 
@@ -42,20 +44,19 @@ def places() -> "QuerySet[CoApplicant]":
 def vouched(account: Account, application: Application) -> bool:
     """Whether this person answered for the application over a mailed link."""
     heard = addresses_heard(application)
-    return bool(heard) and bool(heard & addresses_of(account))
+    return bool(heard) and bool(heard & mailboxes_of(account))
 
 
 def addresses_heard(application: Application) -> set[str]:
-    """Where the witnesses of the application answered from."""
+    """The mailboxes that the witnesses of the application answered from."""
     answered = [Witness.Status.ANSWERED, Witness.Status.DECLINED]
     said = application.witnesses.filter(status__in=answered)
-    return {address.lower() for address in said.values_list("email", flat=True)}
+    return {mailbox(address) for address in said.values_list("email", flat=True)}
 
 
-def addresses_of(*accounts: Account) -> set[str]:
-    """Every address that these people sign in with."""
-    own = {account.email.lower() for account in accounts}
-    for account in accounts:
-        known = account.emailaddress_set.values_list("email", flat=True)  # type: ignore[attr-defined]
-        own |= {address.lower() for address in known}
-    return own
+def mailboxes_in(application: Application) -> set[str]:
+    """The mailboxes of everybody who applies: the applicant's, the co-applicants', and where those were invited."""
+    places = application.coapplicants.exclude(status__in=GONE).select_related("account")
+    joined = [place.account for place in places if place.account]
+    invited = {mailbox(place.email) for place in places}
+    return invited | mailboxes_of(application.applicant, *joined)

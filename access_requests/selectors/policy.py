@@ -22,7 +22,7 @@ from access_requests.selectors.people import addresses_heard, vouched
 from access_requests.selectors.second_looks import open_look
 from access_requests.workflow import APPEAL_STATES, AWAITED_IN, DECIDED_STATES
 from portal.accounts import roles
-from portal.accounts.addresses import addresses_of, digests
+from portal.accounts.addresses import addresses_of, digests, domains_of, mailboxes_of
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
 from portal.refusals import Code, Refusal
@@ -117,12 +117,11 @@ def reasons_for(family: Family) -> "QuerySet[ReasonTemplate]":
 
 def running_block(account: Account, family: Family) -> Block | None:
     """What shuts this person out of this family now."""
-    domain = account.email.rpartition("@")[2].lower()
-    parts = domain.split(".")
-    domains = [".".join(parts[start:]) for start in range(len(parts))]
     known = [digest for address in addresses_of(account) for digest in digests(address)]
     erased = BlockedAddress.objects.filter(digest__in=known)
-    named = Q(account=account) | Q(domain__in=domains) | Q(pk__in=erased.values("block"))
+    named = (
+        Q(account=account) | Q(domain__in=domains_of(account)) | Q(pk__in=erased.values("block"))
+    )
     running = Q(ends_at=None) | Q(ends_at__gt=timezone.now())
     return family.blocks.filter(named, running).first()
 
@@ -174,8 +173,8 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         *endorsements(application).values_list("reviewer", flat=True),
     }
     if heard := addresses_heard(application):
-        vouchers = Q(email__in=heard) | Q(emailaddress__email__in=heard)
-        barred |= set(Account.objects.filter(vouchers).values_list("pk", flat=True))
+        people = found.prefetch_related("emailaddress_set")
+        barred |= {one.pk for one in people if heard & mailboxes_of(one)}
     barred |= set(application.recusals.values_list("reviewer", flat=True))
     barred |= set(application.second_looks.filter(outcome="").values_list("reviewer", flat=True))
     if application.appealed_at and application.state in APPEAL_STATES:

@@ -7,6 +7,7 @@ from django.db.models.expressions import RawSQL
 from access_requests.models import Application
 from access_requests.search_index import INDEX, LEXEMES, TABLE
 from access_requests.search_words import words_of
+from portal.accounts.addresses import with_addresses_normalised
 
 MOST_WORDS = 12  # of a search; the rest is passed over
 FEW = 200  # documents
@@ -26,7 +27,7 @@ def search(applications: "QuerySet[Application]", text: str) -> "QuerySet[Applic
     once it is handed in again. Never widens `applications`: what a person may not see they do not
     find.
     """
-    words = list(dict.fromkeys(words_of(text)))[:MOST_WORDS]
+    words = list(dict.fromkeys(words_of(with_addresses_normalised(text))))[:MOST_WORDS]
     if not words:
         return applications.none() if text.strip() else applications
     one, between = BEGINS_WITH[connection.vendor]

@@ -12,8 +12,16 @@ from access_requests.models import Application, DecisionPolicy, Waiver, Witness
 from access_requests.questions import asked as asked_questions
 from access_requests.questions import hidden
 from access_requests.selectors.applications import answers_on_the_table, role_in
-from access_requests.workflow import AWAITED_IN, EDITABLE_STATES, QUEUE_STATES, THE_DESK
+from access_requests.selectors.people import mailboxes_in
+from access_requests.workflow import (
+    AWAITED_IN,
+    DECIDED_STATES,
+    EDITABLE_STATES,
+    QUEUE_STATES,
+    THE_DESK,
+)
 from portal.accounts import roles
+from portal.accounts.addresses import mailbox
 from portal.accounts.models import Account
 from portal.catalog.models import LicenceVersion, Release
 from portal.refusals import Code, Refusal
@@ -38,9 +46,17 @@ def kinds_missing(
     asked = kinds_asked(application.releases.all() if releases is None else releases)
     if not asked:
         return []
-    there = set(application.witnesses.filter(status=Status.ANSWERED).values_list("kind", flat=True))
+    there = _answered_by_others(application)
     there |= set(application.waivers.values_list("kind", flat=True))
     return [kind for kind in asked if kind not in there]
+
+
+def _answered_by_others(application: Application) -> set[str]:
+    """The kinds that were answered by somebody who is not, by now, one of those who apply."""
+    answered = list(application.witnesses.filter(status=Status.ANSWERED))
+    erased = application.applicant.erased_at  # then one address stands in place of all
+    own = mailboxes_in(application) if answered and not erased else set()
+    return {one.kind for one in answered if mailbox(one.email) not in own}
 
 
 def check_evidence(application: Application, releases: Iterable[Release]) -> None:
@@ -48,11 +64,16 @@ def check_evidence(application: Application, releases: Iterable[Release]) -> Non
     if not (missing := kinds_missing(application, releases)):
         return
     who = " and ".join(f"a {kind.label}" for kind in missing)
+    way_out = (
+        "Refuse with that reason; a new application names that person."
+        if application.state in DECIDED_STATES
+        else "Wait for it, send the mail again, return or refuse the application; or a manager "
+        "goes without it, with a written reason, under “People who vouch”."
+    )
     raise Refusal(
         Code.EVIDENCE_MISSING,
         f"These releases ask for {who}, and the answer is not there.",
-        "Wait for it, send the mail again, return or refuse the application; or a manager goes "
-        "without it, with a written reason, under “People who vouch”.",
+        way_out,
         fields={"releases": [f"Missing: {', '.join(str(kind.label) for kind in missing)}."]},
     )
 

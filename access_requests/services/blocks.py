@@ -7,11 +7,17 @@ from django.db import transaction
 from access_requests.models import Block
 from access_requests.services.acts import required_text
 from portal.accounts import roles
+from portal.accounts.addresses import normalise_domain
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.catalog.models import Family
 from portal.refusals import Code, Refusal
+
+
+def lock_block_list(family_id: int) -> None:
+    """No block is written while access is given, until the caller's transaction ends: so none is given after it."""
+    Family.objects.select_for_update(no_key=True).get(pk=family_id)
 
 
 @transaction.atomic
@@ -30,10 +36,11 @@ def block(
     if (account is None) == (not domain):
         text = "Name either a person or a mail domain."
         raise Refusal(Code.INVALID, text, "Fill in one of the two.", fields={"domain": [text]})
+    lock_block_list(family.pk)
     made = Block.objects.create(
         family=family,
         account=account,
-        domain=domain.lower(),
+        domain=normalise_domain(domain),
         reason=reason,
         ends_at=ends_at,
         created_by=actor,

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.urls import reverse
 from django.utils import timezone
 
@@ -24,6 +23,12 @@ from access_requests.services.issuance import (
 )
 from access_requests.services.licences import accept
 from portal.accounts import roles
+from portal.accounts.addresses import (
+    addresses_of,
+    clean_address,
+    confirmed_addresses_of,
+    normalise_address,
+)
 from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -91,14 +96,13 @@ def invite(application_id: int, *, actor: Account, email: str) -> CoApplicant:
 
 
 def _address(application: Application, actor: Account, email: str) -> str:
-    address = email.strip().lower()
-    why = ""
+    address, why = normalise_address(email), ""
     try:
-        validate_email(address)
-    except ValidationError:
-        why = "This is not an e-mail address."
+        clean_address(email)
+    except ValidationError as error:
+        why = str(error.message)
     places = application.coapplicants.exclude(status__in=[Status.REMOVED, Status.DECLINED])
-    if actor.emailaddress_set.filter(email__iexact=address).exists() or address == actor.email:  # type: ignore[attr-defined]
+    if address in addresses_of(actor):
         why = "This is your own address; you are in already."
     elif application.witnesses.exclude(status__in=OUT).filter(email=address).exists():
         why = "This person vouches for your application, and cannot apply with you."
@@ -168,8 +172,7 @@ def _open_invitation(member: CoApplicant | None, nonce: str, actor: Account) -> 
     expires_at = member.expires_at if member else timezone.now()
     mailed_links.require_fresh(nonce, current=current, expires_at=expires_at)
     assert member is not None
-    verified = actor.emailaddress_set.filter(verified=True)  # type: ignore[attr-defined]
-    if not verified.filter(email__iexact=member.email).exists():
+    if member.email not in confirmed_addresses_of(actor):
         raise Denial(
             Code.NOT_ALLOWED,
             "This invitation went to another address than those of your account.",

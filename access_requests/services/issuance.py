@@ -23,6 +23,7 @@ from access_requests.models import (
     Tier,
 )
 from access_requests.services.acts import Denial
+from access_requests.services.blocks import lock_block_list
 from access_requests.workflow import Role
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -68,6 +69,7 @@ def issue_grant(
     WITHDRAWN, EVIDENCE_MISSING, INVALID (it would run too long), LICENCE_CHANGED (no acceptance of the holder's own),
     REVOKED, WRONG_STATE (closed out; suspended).
     """
+    lock_block_list(terms.release.family_id)
     check_may_issue(terms, holder=holder, decision=decision)
     _check_approvals(terms.release, decision)
     if acceptance is None or acceptance.account_id != holder.pk:

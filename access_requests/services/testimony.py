@@ -12,9 +12,11 @@ from access_requests import mailed_links, selectors
 from access_requests.models import Application, Witness
 from access_requests.models.witness import REMIND_AFTER
 from access_requests.selectors.witnesses import Reading
-from access_requests.services.acts import locked, required_text
+from access_requests.services.acts import Denial, locked, recorded, required_text
 from access_requests.services.witnesses import mail_to
 from access_requests.workflow import AWAITED_IN
+from portal.accounts.addresses import mailbox
+from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.mail.services import GIVE_UP_AFTER, send
@@ -26,14 +28,14 @@ RESEARCH = ("yes", "partly", "no", "unknown")
 Kind, Status = Witness.Kind, Witness.Status
 
 
-def reading_behind(token: str) -> Reading:
-    """What the person behind a mailed link reads.
+def reading_behind(token: str, *, actor: Account | None = None) -> Reading:
+    """What the person behind a mailed link reads; `actor` is who is signed in, if anybody is.
 
     Raises Refusal: SIGNATURE_INVALID, EXPIRED (used, replaced, too old, or nobody waits for
-    the answer any more).
+    the answer any more), NOT_ALLOWED (who applies does not vouch for themself).
     """
     pk, nonce = mailed_links.read("vouch", token)
-    return _open(Witness.objects.filter(pk=pk).first(), nonce)
+    return _open(Witness.objects.filter(pk=pk).first(), nonce, actor)
 
 
 def answered_behind(token: str) -> Witness | None:
@@ -43,7 +45,7 @@ def answered_behind(token: str) -> Witness | None:
     return Witness.objects.filter(pk=pk, nonce=nonce, status__in=done).first()
 
 
-def _open(witness: Witness | None, nonce: str) -> Reading:
+def _open(witness: Witness | None, nonce: str, actor: Account | None) -> Reading:
     current = witness.nonce if witness and witness.status == Status.ASKED else ""
     if witness and witness.nonce == nonce and witness.status in (Status.CANCELLED, Status.REPLACED):
         raise _nobody_waits()
@@ -53,7 +55,22 @@ def _open(witness: Witness | None, nonce: str) -> Reading:
     application = witness.application
     if application.state not in AWAITED_IN or not application.applicant.is_active:
         raise _nobody_waits()
+    _check_is_another(witness, actor)
     return selectors.reading_of(witness)
+
+
+def _check_is_another(witness: Witness, actor: Account | None) -> None:
+    """Who applies may have got hold of the link, or have confirmed the address since it was named."""
+    application = witness.application
+    part = actor and (actor.pk == application.applicant_id or selectors.is_in(actor, application))
+    if part or mailbox(witness.email) in selectors.mailboxes_in(application):
+        raise Denial(
+            Code.NOT_ALLOWED,
+            "This link is for a person who vouches for the application, and you are part of it."
+            if part
+            else "The address that this link went to belongs to a person of the application.",
+            "Somebody else has to vouch: name another person on the application's page.",
+        )
 
 
 def _nobody_waits() -> Refusal:
@@ -66,15 +83,18 @@ def _nobody_waits() -> Refusal:
 
 
 @contextmanager
-def _answering(token: str, kind: Witness.Kind, read: str) -> Iterator[Witness]:
+def _answering(
+    token: str, kind: Witness.Kind, read: str, actor: Account | None
+) -> Iterator[Witness]:
     """The locked witness, while the answer is awaited and what was read still stands."""
     pk, nonce = mailed_links.read("vouch", token)
-    with transaction.atomic():
+    act = recorded(Witness(pk=pk), "vouch", actor=actor) if actor else transaction.atomic()
+    with act:
         first = Witness.objects.filter(pk=pk, kind=kind).first()
         if first:
             locked(first.application_id)  # before the row of the person, as in every other act
         found = Witness.objects.select_for_update().filter(pk=pk, kind=kind).first()
-        reading = _open(found, nonce)
+        reading = _open(found, nonce, actor)
         if read != reading.digest:
             raise Refusal(
                 Code.CONFLICT,
@@ -85,14 +105,20 @@ def _answering(token: str, kind: Witness.Kind, read: str) -> Iterator[Witness]:
 
 
 def confirm(
-    token: str, *, read: str, confirms: bool, typed_name: str = "", comment: str = ""
+    token: str,
+    *,
+    read: str,
+    confirms: bool,
+    typed_name: str = "",
+    comment: str = "",
+    actor: Account | None = None,
 ) -> Witness:
     """The signing official confirms, under their name, or declines and says why; once.
 
     `read`: the digest of what was on the screen. Raises Refusal as `reading_behind`, CONFLICT (it
     was corrected meanwhile), INVALID (no name under a confirmation, no reason for declining).
     """
-    with _answering(token, Kind.OFFICIAL, read) as witness:
+    with _answering(token, Kind.OFFICIAL, read, actor) as witness:
         comment = comment.strip()[:LONG]
         if confirms:
             typed_name = required_text(
@@ -114,9 +140,10 @@ def give_reference(
     research_more: str = "",
     against: bool,
     against_more: str = "",
+    actor: Account | None = None,
 ) -> Witness:
     """The referee answers the three questions; once. Raises Refusal as `confirm`."""
-    with _answering(token, Kind.REFEREE, read) as witness:
+    with _answering(token, Kind.REFEREE, read, actor) as witness:
         relation = required_text(
             relation, field="relation", why="Say how you know the applicant, and for how long."
         )
@@ -138,9 +165,9 @@ def give_reference(
     return witness
 
 
-def decline_reference(token: str, *, read: str) -> Witness:
+def decline_reference(token: str, *, read: str, actor: Account | None = None) -> Witness:
     """The referee does not want to answer. Raises Refusal as `confirm`."""
-    with _answering(token, Kind.REFEREE, read) as witness:
+    with _answering(token, Kind.REFEREE, read, actor) as witness:
         _keep(witness, Status.DECLINED, {})
     return witness
 

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from access_requests import mailed_links, selectors
-from access_requests.models import Application, CoApplicant, Waiver, Witness
+from access_requests.models import Application, Waiver, Witness
 from access_requests.models.people import new_nonce
 from access_requests.models.witness import LINK_DAYS
 from access_requests.selectors.witnesses import AGAIN, OUT, TAKES_WITNESSES
@@ -24,6 +23,7 @@ from access_requests.services.acts import (
 )
 from access_requests.workflow import AWAITED_IN, THE_DESK
 from portal.accounts import roles
+from portal.accounts.addresses import clean_address, mailbox, mailboxes_of, normalise_address
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -106,7 +106,7 @@ def _given(
     """The fields, cleaned. Raises Refusal INVALID that names each one that does not fit."""
     given = {
         "name": clean_name(name)[:150],
-        "email": email.strip().lower(),
+        "email": normalise_address(email),
         "position": clean_name(position)[:200],
     }
     wrong: dict[str, list[str]] = {}
@@ -129,28 +129,17 @@ def _given(
 def _why_not(application: Application, kind: str, address: str) -> str:
     """Why nobody at this address can vouch; empty when somebody can."""
     try:
-        validate_email(address)
-    except ValidationError:
-        return "This is not an e-mail address."
-    bare = _bare(address)
-    if bare in {_bare(own) for own in selectors.addresses_of(application.applicant)}:
+        clean_address(address)
+    except ValidationError as error:
+        return str(error.message)
+    if mailbox(address) in mailboxes_of(application.applicant):
         return "This is your own address; somebody else has to vouch for you."
-    gone = [CoApplicant.Status.REMOVED, CoApplicant.Status.DECLINED]
-    places = application.coapplicants.exclude(status__in=gone).select_related("account")
-    joined = [place.account for place in places if place.account]
-    lab = {place.email for place in places} | selectors.addresses_of(*joined)
-    if bare in {_bare(one) for one in lab}:
+    if mailbox(address) in selectors.mailboxes_in(application):
         return "This person applies with you; somebody else has to vouch for you."
     others = application.witnesses.exclude(Q(kind=kind) | Q(status__in=OUT))
-    if bare in {_bare(one) for one in others.values_list("email", flat=True)}:
+    if mailbox(address) in {mailbox(one) for one in others.values_list("email", flat=True)}:
         return "The same person cannot be both your signing official and your referee."
     return ""
-
-
-def _bare(address: str) -> str:
-    """`alice+news@lab.test` reaches alice@lab.test."""
-    local, _, domain = address.lower().rpartition("@")
-    return f"{local.partition('+')[0]}@{domain}"
 
 
 def check_named(application: Application) -> None:

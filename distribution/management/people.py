@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from distribution.models import Revision
 from distribution.selectors import MAIN
 from portal.accounts import roles
+from portal.accounts.addresses import account_at
 from portal.accounts.models import Account
 from portal.catalog.models import Release
 from portal.refusals import Refusal
@@ -28,7 +29,7 @@ def manager(email: str | None) -> Account | None:
     """
     if email is None:
         return None
-    account = Account.objects.filter(email__iexact=email).first()
+    account = account_at(email)
     if account is None:
         raise CommandError(
             f"There is no account {email}. Give the e-mail address that its owner signs in with."

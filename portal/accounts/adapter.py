@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
+from portal.accounts.addresses import clean_address
 from portal.accounts.models import Account
 from portal.accounts.roles import SET_UP, lacks_second_factor
 from portal.mail import services
@@ -17,6 +18,10 @@ class AccountAdapter(DefaultAccountAdapter):
             return SET_UP
         url: str = super().get_login_redirect_url(request)
         return url
+
+    def clean_email(self, email: str) -> str:
+        """Asked at sign-up, for another address, and for a new password: one form for each mailbox."""
+        return clean_address(email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         message = self.render_mail(template_prefix, email, {**context, "email": email})

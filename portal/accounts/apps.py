@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_save
 
 
 class AccountsConfig(AppConfig):
@@ -11,9 +11,11 @@ class AccountsConfig(AppConfig):
             orcid,  # noqa: F401 - hears of linked iDs
             schema,  # noqa: F401 - registers the token scheme
         )
+        from portal.accounts.addresses import normalise_before_save
         from portal.accounts.roles import make_groups
 
         post_migrate.connect(make_groups, sender=self)
+        pre_save.connect(normalise_before_save, sender="account.EmailAddress")
         self._register()
 
     @staticmethod

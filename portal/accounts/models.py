@@ -9,16 +9,18 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django_countries.fields import CountryField
 from stdnum.iso7064 import mod_11_2
 
+from portal.accounts.addresses import AddressField, normalise_address
 from portal.names import NameField, refuse_links
 
 
 class AccountManager(BaseUserManager["Account"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "Account":
-        account = self.model(email=self.normalize_email(email).lower(), **fields)
+        account = self.model(email=normalise_address(email), **fields)
         account.set_password(password)
         account.save()
         return account
@@ -27,13 +29,13 @@ class AccountManager(BaseUserManager["Account"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "Account":
-        return self.get(email__iexact=username)
+        return self.get(email=username)
 
 
 class Account(AbstractBaseUser, PermissionsMixin):
     """A person, known by one verified e-mail address at every door."""
 
-    email = models.EmailField(unique=True)
+    email = AddressField(unique=True)
     name = NameField("full name", max_length=150, validators=[refuse_links])
     is_staff = models.BooleanField("may open the admin", default=False)
     is_active = models.BooleanField(default=True)
@@ -50,6 +52,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("email",)
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="account_email_is_lower_case"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email

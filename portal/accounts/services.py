@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import Account, Affiliation, ApiToken, Scope
-from portal.accounts.roles import Role
+from portal.accounts.roles import Role, holders
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.refusals import Code, Refusal
@@ -39,13 +39,21 @@ def check_roles(account: Account, *, actor: Account, wanted: set[str], is_active
             "Ask another manager of this site.",
         )
     leaves = Role.MANAGER.value in before and not (is_active and Role.MANAGER.value in wanted)
-    others = Account.objects.filter(is_active=True, groups__name=Role.MANAGER.value)
-    if leaves and not others.exclude(pk=account.pk).exists():
+    if leaves and _is_last_manager(account):
         raise Refusal(
             Code.CONFLICT,
-            "This is the last manager: nobody would be left to give roles.",
-            "Make somebody else a manager first.",
+            "This is the last manager who can act: nobody would be left to give roles.",
+            "Make somebody else a manager first, and have them set up their second factor.",
         )
+
+
+def _is_last_manager(account: Account) -> bool:
+    """A manager without the second factor that the role needs cannot act, and does not count."""
+    named = Account.objects.filter(is_active=True, groups__name=Role.MANAGER.value)
+    if not named.exclude(pk=account.pk).exists():
+        return True
+    acting = set(holders(Role.MANAGER).values_list("pk", flat=True))
+    return acting == {account.pk}
 
 
 @transaction.atomic

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import connection, models
 
-from portal.accounts.models import Account
+from portal.accounts.addresses import account_at
 from portal.audit.models import Event
 
 # Steps from one type to the next in the index, where DISTINCT would read all of it.
@@ -34,7 +34,7 @@ def about(events: "models.QuerySet[Event]", text: str) -> "models.QuerySet[Event
     if "\0" in wanted:  # which PostgreSQL takes in no text
         return events.none()
     if "@" in wanted:
-        who = Account.objects.filter(email__iexact=wanted).values_list("pk", flat=True).first()
+        who = account_at(wanted)
         return events.filter(actor=who) if who else events.none()
     return events.filter(subject_id=wanted)
 

@@ -4,9 +4,11 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from portal.accounts.addresses import AddressField
+
 
 class OutgoingMail(models.Model):
-    to = models.EmailField()
+    to = AddressField()
     account = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="mails"
     )

@@ -1,7 +1,9 @@
 """One way to a grant: every entry point ends in `issue_grant`, which asks every rule."""
 
+import ast
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -22,7 +24,7 @@ from portal.audit.models import Verb
 from portal.catalog.models import Release
 from portal.refusals import Code
 from tests.access_requests import vouching
-from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, verbs
+from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, seen_now, verbs
 from tests.access_requests.test_coapplicants import joined, token_of
 from tests.access_requests.test_grants import shut
 from tests.access_requests.test_submit import refusal_of
@@ -79,7 +81,14 @@ def test_a_person_refused_until_a_day_does_not_join_another_application_before_i
 ) -> None:
     own = applied_by(bob, until="in_review")
     again = timezone.now() + timedelta(days=30)
-    services.decide(own.pk, actor=rita, approve=False, reason="No plan.", apply_again_from=again)
+    services.decide(
+        own.pk,
+        seen=seen_now(own.pk),
+        actor=rita,
+        approve=False,
+        reason="No plan.",
+        apply_again_from=again,
+    )
     services.invite(in_review.pk, actor=in_review.applicant, email=bob.email)
     refusal = refusal_of(services.join, token_of(bob.email), actor=bob, typed_name=bob.name)
     assert refusal.code == Code.TOO_EARLY
@@ -95,7 +104,7 @@ def test_a_person_blocked_after_joining_gets_nothing_with_the_approval(
 ) -> None:
     member, carl = joined(in_review, bob), joined(in_review, applicant("carl"))
     services.block(actor=manager, family=in_review.family, reason="Leaked.", account=bob)
-    services.decide(in_review.pk, actor=rita, approve=True)
+    services.decide(in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True)
     assert selectors.grant_for(alice, release)
     carl.refresh_from_db()
     assert carl.account is not None
@@ -129,6 +138,17 @@ def test_a_blocked_persons_grant_is_neither_renewed_nor_reinstated(
     assert refusal_of(services.reinstate, grant.pk, actor=manager).code == Code.BLOCKED
     grant.refresh_from_db()
     assert (grant.ends_at, grant.status) == (before, Grant.Status.SUSPENDED)
+
+
+def test_a_domain_block_looks_at_every_verified_address(
+    draft: Application, alice: Account, manager: Account
+) -> None:
+    services.block(actor=manager, family=draft.family, reason="Sanctions.", domain="corp.example")
+    alice.emailaddress_set.create(email="alice@ai.corp.example", verified=False)  # type: ignore[attr-defined]
+    assert selectors.running_block(alice, draft.family) is None, "an address that is not proven"
+    alice.emailaddress_set.update(verified=True)  # type: ignore[attr-defined]
+    refusal = refusal_of(services.submit, draft.pk, actor=alice, typed_name=alice.name)
+    assert refusal.code == Code.BLOCKED
 
 
 # ---- Conflicts of interest -----------------------------------------------------------------------
@@ -277,11 +297,18 @@ def test_no_grant_runs_longer_than_its_release_allows(
     in_review: Application, rita: Account, release: Release
 ) -> None:
     year_9999 = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    refusal = refusal_of(services.decide, in_review.pk, actor=rita, approve=True, ends_at=year_9999)
+    refusal = refusal_of(
+        services.decide,
+        in_review.pk,
+        seen=seen_now(in_review.pk),
+        actor=rita,
+        approve=True,
+        ends_at=year_9999,
+    )
     assert "ends_at" in refusal.fields
     DecisionPolicy.objects.create(release=release, max_grant_days=30)
     services.decide(
-        in_review.pk, actor=rita, approve=True
+        in_review.pk, seen=seen_now(in_review.pk), actor=rita, approve=True
     )  # no end given: a year, or what is allowed
     grant = in_review.grants.get()
     assert grant.ends_at.date() <= (timezone.now() + timedelta(days=30)).date()
@@ -316,12 +343,12 @@ def test_a_persons_own_approval_leaves_the_grant_of_their_lab_as_it_is(
 ) -> None:
     lab = applied_by(applicant("head"), until="in_review")
     member = joined(lab, alice)
-    services.decide(lab.pk, actor=rita, approve=True)
+    services.decide(lab.pk, seen=seen_now(lab.pk), actor=rita, approve=True)
     lab_grant = alice.grants.get()
     own = services.start(actor=alice, releases=[release], answers=ANSWERS)
     services.submit(own.pk, actor=alice, typed_name=alice.name)
     services.claim(own.pk, actor=rita)
-    services.decide(own.pk, actor=rita, approve=True, tier=Tier.TRY)
+    services.decide(own.pk, seen=seen_now(own.pk), actor=rita, approve=True, tier=Tier.TRY)
     lab_grant.refresh_from_db()
     assert (lab_grant.application, lab_grant.tier) == (lab, Tier.WEIGHTS)
     assert selectors.grant_for(alice, release, tier=Tier.WEIGHTS) == lab_grant
@@ -339,10 +366,10 @@ def test_a_persons_own_approval_opens_no_door_past_the_suspension_of_their_lab_g
 ) -> None:
     lab = applied_by(applicant("head"), until="in_review")
     joined(lab, alice)
-    services.decide(lab.pk, actor=rita, approve=True)
+    services.decide(lab.pk, seen=seen_now(lab.pk), actor=rita, approve=True)
     services.suspend(alice.grants.get().pk, actor=manager, reason="Open question.")
     own = applied_by(alice, until="in_review")
-    refusal = refusal_of(services.decide, own.pk, actor=rita, approve=True)
+    refusal = refusal_of(services.decide, own.pk, seen=seen_now(own.pk), actor=rita, approve=True)
     assert refusal.code == Code.WRONG_STATE
     assert shut(alice, release).code == Code.SUSPENDED
 
@@ -362,3 +389,90 @@ def test_a_revoked_grant_gets_no_mail_that_it_ended(
     assert not granting._record_expiry(grant.pk)
     assert Verb.GRANT_EXPIRED not in verbs(grant)
     assert "grant_ended" not in mails_to(alice)
+
+
+# ---- Who may write a grant -----------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+RIGHTS = {
+    "account",
+    "release",
+    "application",
+    "acceptance",
+    "tier",
+    "status",
+    "starts_at",
+    "ends_at",
+}
+MAKES = {"create", "bulk_create", "get_or_create", "update_or_create", "bulk_update", "delete"}
+WRITERS = {
+    "access_requests/services/issuance.py": {"issues", *RIGHTS},
+    "access_requests/services/granting.py": {"status", "acceptance", "ends_at"},  # never later
+    "access_requests/selectors/past.py": RIGHTS,  # of a copy that is never saved
+}
+
+
+def root_of(node: ast.AST) -> str:
+    """The dotted beginning of a chain of calls: `Grant.objects`, `self.account.grants`."""
+    while isinstance(node, ast.Call | ast.Attribute):
+        if isinstance(node, ast.Attribute) and node.attr in ("objects", "grants"):
+            return f"{ast.unparse(node.value)}.{node.attr}"
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return ast.unparse(node)
+
+
+def is_grants(node: ast.AST) -> bool:
+    root = root_of(node)
+    return root.endswith(("Grant.objects", ".grants")) or root in ("grants", "Grant")
+
+
+def writes_of(source: str) -> set[str]:
+    """What a module writes of grants: `issues`, or the rights that it assigns or updates."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign):
+            flat = [one for target in node.targets for one in ast.walk(target)]
+            for target in flat:
+                if isinstance(target, ast.Attribute) and isinstance(target.ctx, ast.Store):
+                    owner = ast.unparse(target.value).rpartition(".")[2]
+                    if owner in ("grant", "one", "row") or owner.endswith("_grant"):
+                        found |= {target.attr} & RIGHTS
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = {keyword.arg for keyword in node.keywords if keyword.arg}
+            if node.func.attr in MAKES and is_grants(node.func.value):
+                found.add("issues")
+            if node.func.attr == "update" and is_grants(node.func.value):
+                found |= (given & RIGHTS) or {"issues"}
+        given_to_model = isinstance(node, ast.Call) and ast.unparse(node.func) == "Grant"
+        if given_to_model and {keyword.arg for keyword in node.keywords} - {"pk"}:
+            found.add("issues")
+    return found
+
+
+def test_the_look_at_the_source_finds_a_second_way_to_a_grant() -> None:
+    assert writes_of("Grant.objects.create(account=a)") == {"issues"}
+    assert writes_of("Grant(account=a, tier='weights').save()") == {"issues"}
+    assert writes_of("models.Grant.objects.filter(pk=1).update(ends_at=x)") == {"ends_at"}
+    assert writes_of("account.grants.filter(pk=1).update(tier='weights')") == {"tier"}
+    assert writes_of("renewal.grant.ends_at = x") == {"ends_at"}
+    assert writes_of("grant.tier, grant.ends_at = a, b") == {"tier", "ends_at"}
+    assert writes_of("Grant(pk=1); Grant.objects.filter(pk=1).first(); other.tier = 1") == set()
+
+
+def test_no_other_module_writes_what_a_grant_gives() -> None:
+    parts = ("portal", "access_requests", "distribution", "inference_sandbox", "demo")
+    sources = [path for part in parts for path in (ROOT / part).rglob("*.py")]
+    assert len(sources) > 300
+    for path in sources:
+        name = str(path.relative_to(ROOT))
+        if "/migrations/" in name:
+            continue
+        text = path.read_text()
+        if "rant" not in text:
+            continue
+        others = writes_of(text) - WRITERS.get(name, set())
+        assert not others, f"{name} writes {sorted(others)} of a grant beside `issue_grant`"
+
+
+def test_the_access_history_alone_gives_a_copy_other_rights() -> None:
+    assert ".save(" not in (ROOT / "access_requests/selectors/past.py").read_text()

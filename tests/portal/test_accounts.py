@@ -1,16 +1,22 @@
 """Signing up, saying who one is, and tokens for programs."""
 
 import re
+from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from portal.accounts import services
 from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.accounts.roles import Role
 from portal.audit.models import Event, Verb
 from portal.mail.models import OutgoingMail
-from tests.people import signed_in, with_token
+from portal.refusals import Refusal
+from tests.people import person, signed_in, with_token
 
 AFFILIATION = {
     "name": "Alice Example",
@@ -152,3 +158,31 @@ def test_the_command_refuses_an_unknown_person_or_scope(alice: Account) -> None:
     with pytest.raises(CommandError, match="no scope"):
         call_command("create_token", "alice@lab.test", scope=["everything"])
     assert not ApiToken.objects.exists()
+
+
+# ---- The last manager ----------------------------------------------------------------------------
+
+
+def _loses_the_role(account: Account, actor: Account) -> None:
+    with transaction.atomic():
+        services.check_roles(account, actor=actor, wanted=set(), is_active=True)
+
+
+def test_a_manager_without_a_second_factor_is_nobody_who_is_left(
+    settings: Any, manager: Account
+) -> None:
+    """They hold the name of the role and cannot act: nobody would be left to give roles."""
+    settings.REQUIRE_MFA = True
+    other = person("marc", Role.MANAGER)
+    Authenticator.objects.create(user=manager, type="totp", data={})
+    with pytest.raises(Refusal, match="last manager"):
+        _loses_the_role(manager, other)
+    Authenticator.objects.create(user=other, type="totp", data={})
+    _loses_the_role(manager, other)
+
+
+def test_a_manager_who_never_could_act_can_lose_the_role(settings: Any, manager: Account) -> None:
+    settings.REQUIRE_MFA = True
+    other = person("marc", Role.MANAGER)
+    Authenticator.objects.create(user=manager, type="totp", data={})
+    _loses_the_role(other, manager)

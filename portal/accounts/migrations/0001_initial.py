@@ -1,6 +1,8 @@
 import django.db.models.deletion
+import django.db.models.functions.text
 import django.utils.timezone
 import django_countries.fields
+import portal.accounts.addresses
 import portal.accounts.models
 import portal.names
 from django.conf import settings
@@ -23,7 +25,7 @@ class Migration(migrations.Migration):
                 ('password', models.CharField(max_length=128, verbose_name='password')),
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('email', models.EmailField(max_length=254, unique=True)),
+                ('email', portal.accounts.addresses.AddressField(max_length=254, unique=True)),
                 ('name', models.CharField(max_length=150, validators=[portal.names.refuse_links], verbose_name='full name')),
                 ('is_staff', models.BooleanField(default=False, verbose_name='may open the admin')),
                 ('is_active', models.BooleanField(default=True)),
@@ -80,7 +82,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('-id',),
-                'constraints': [models.UniqueConstraint(condition=models.Q(('done_at', None), ('taken_back_at', None)), fields=('account',), name='one_erasure_waits_per_account')],
             },
+        ),
+        migrations.AddConstraint(
+            model_name='account',
+            constraint=models.CheckConstraint(condition=models.Q(('email', django.db.models.functions.text.Lower('email'))), name='account_email_is_lower_case'),
+        ),
+        migrations.AddConstraint(
+            model_name='erasure',
+            constraint=models.UniqueConstraint(condition=models.Q(('done_at', None), ('taken_back_at', None)), fields=('account',), name='one_erasure_waits_per_account'),
         ),
     ]

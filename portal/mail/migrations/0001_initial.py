@@ -1,5 +1,6 @@
 import django.db.models.deletion
 import django.utils.timezone
+import portal.accounts.addresses
 from django.conf import settings
 from django.db import migrations, models
 
@@ -17,7 +18,7 @@ class Migration(migrations.Migration):
             name='OutgoingMail',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('to', models.EmailField(max_length=254)),
+                ('to', portal.accounts.addresses.AddressField(max_length=254)),
                 ('template', models.CharField(max_length=80)),
                 ('subject', models.CharField(max_length=200)),
                 ('body', models.TextField()),

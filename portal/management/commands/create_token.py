@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.accounts import services
-from portal.accounts.models import Account, Scope
+from portal.accounts.addresses import account_at
+from portal.accounts.models import Scope
 from portal.refusals import Refusal
 
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        account = Account.objects.filter(email__iexact=options["email"]).first()
+        account = account_at(options["email"])
         if account is None:
             raise CommandError(f"There is no account with the address {options['email']}.")
         try:
