@@ -195,7 +195,7 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
     Last-Event-ID resumes behind that event. A plain view: DRF has no asynchronous one, and a
     stream must not hold a thread.
     """
-    account = await sync_to_async(_streaming_person)(request)
+    account, token_id = await sync_to_async(_streaming_person)(request)
     row = await sync_to_async(selectors.run_visible_to)(account, run_id)
 
     async def to_frames(entry: Entry) -> bytes:
@@ -214,11 +214,12 @@ async def stream(request: HttpRequest, run_id: UUID) -> StreamingHttpResponse:
     def refusal_to_frames(refusal: Refusal) -> bytes:
         return sse_frame("error", json.dumps(refusal.problem(problems.request_id(request))))
 
-    return await sse_response(row, request, Reader(account, to_frames, refusal_to_frames))
+    reader = Reader(account, to_frames, refusal_to_frames, token_id)
+    return await sse_response(row, request, reader)
 
 
-def _streaming_person(request: HttpRequest) -> Account:
-    """The token's account, if the token has the scope, or the person of the session."""
+def _streaming_person(request: HttpRequest) -> tuple[Account, int | None]:
+    """The token's account and its id, if the token has the scope, or the person of the session."""
     try:
         token = token_of(request)
     except exceptions.AuthenticationFailed as error:
@@ -236,4 +237,4 @@ def _streaming_person(request: HttpRequest) -> Account:
         assert refusal is not None
         raise refusal
     # request.user is lazy: what leaves this thread must be loaded.
-    return Account.objects.get(pk=account.pk) if token is None else account
+    return (account, token.pk) if token else (Account.objects.get(pk=account.pk), None)

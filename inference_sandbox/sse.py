@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from re import fullmatch
@@ -10,8 +10,9 @@ from re import fullmatch
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 
-from inference_sandbox import selectors, stream
+from inference_sandbox import readers, selectors, stream
 from inference_sandbox.models import Run
+from inference_sandbox.readers import Slot
 from inference_sandbox.stream import Entry, Kind
 from portal.accounts.models import Account
 from portal.database import alet_go
@@ -29,6 +30,7 @@ class Reader:
     account: Account
     to_frames: Callable[[Entry], Awaitable[bytes]]
     refusal_to_frames: Callable[[Refusal], bytes]
+    token_id: int | None = None  # of the API token that came with the request
     _asked_at: float = field(default_factory=time.monotonic)
 
     async def refusal(self, run: Run, *, now: bool = False) -> Refusal | None:
@@ -62,10 +64,11 @@ def sse_frame(event: str, data: str, id: str = "") -> bytes:
 
 
 async def sse_response(run: Run, request: HttpRequest, reader: Reader) -> StreamingHttpResponse:
-    """The run's stream as an answer. Raises StreamDown, while there is still a status to say so in."""
-    if not run.is_over:
-        await stream.check()
-    frames = follow(run, last_event_id(request), reader)
+    """The run's stream as an answer. Raises StreamDown and the Refusal RATE_LIMITED (too many streams are open), while
+    there is still a status to say so in.
+    """
+    slot = None if run.is_over else await readers.take(run.pk, reader.account.pk, reader.token_id)
+    frames = follow(run, last_event_id(request), reader, slot)
     return StreamingHttpResponse(
         frames,
         content_type="text/event-stream",
@@ -80,7 +83,22 @@ def last_event_id(request: HttpRequest) -> str:
     return given if fullmatch(r"[0-9]{1,19}(-[0-9]{1,19})?", given) else stream.BEGINNING
 
 
-async def follow(run: Run, after: str, reader: Reader) -> AsyncIterator[bytes]:
+async def follow(
+    run: Run, after: str, reader: Reader, slot: Slot | None = None
+) -> AsyncIterator[bytes]:
+    """The run's stream (see `_follow`), for as long as the reader's slot is renewed."""
+    try:
+        async with aclosing(_follow(run, after, reader)) as frames:
+            async for frame in frames:
+                if slot:
+                    await slot.renew()
+                yield frame
+    finally:
+        if slot:
+            await slot.release()
+
+
+async def _follow(run: Run, after: str, reader: Reader) -> AsyncGenerator[bytes]:
     """The run's entries behind the id `after`, as frames, to the end of the run.
 
     Where the stream is gone, or its end was never written, the row tells the rest. A reader of

@@ -228,6 +228,8 @@ SANDBOX_SIMULTANEOUS = env.int("WEIGHBRIDGE_SIMULTANEOUS", 4)
 SANDBOX_KEEP_DAYS = env.int("WEIGHBRIDGE_KEEP_PROMPTS_DAYS", 90)  # prompts and answers; 0: for ever
 if SANDBOX_KEEP_DAYS < 0:
     raise ImproperlyConfigured("WEIGHBRIDGE_KEEP_PROMPTS_DAYS must be 0 or more.")
+# Streams of answers that one token may follow at once; an account twice as many, and one run half of them.
+SANDBOX_STREAM_READERS = env.int("WEIGHBRIDGE_STREAM_READERS", 32)
 # An answer that is not kept ends that many seconds after its last reader went away.
 SANDBOX_READER_GRACE = env.float("WEIGHBRIDGE_READER_GRACE", 30.0)
 SANDBOX_CACHE = Path(env.str("WEIGHBRIDGE_SANDBOX_CACHE", str(HOME / "sandbox-cache")))

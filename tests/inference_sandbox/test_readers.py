@@ -7,21 +7,25 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import close_old_connections
 from django.test import AsyncClient, override_settings
+from pytest_django import Settings
 
 from access_requests.models import Grant
 from access_requests.services import revoke
-from inference_sandbox import generation, keeping, quotas, services, sse, stream
+from inference_sandbox import generation, keeping, quotas, readers, services, sse, stream
 from inference_sandbox.engine.engine import Engine
 from inference_sandbox.models import Run
 from inference_sandbox.stream import Entry, Kind
-from portal.accounts.models import Account
+from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Release
+from portal.refusals import Refusal
 from tests.inference_sandbox.conftest import Prompt, celery_worker, give
 from tests.inference_sandbox.reading import Heard, hear
 from tests.inference_sandbox.test_faults import entries, state
@@ -248,3 +252,113 @@ def test_a_quiet_stream_says_something_every_15_seconds(
         return 0.0
 
     assert 0.4 < async_to_sync(first_ping)() < 1.5
+
+
+# ---- how many streams may be open ----------------------------------------------------------------
+
+
+@pytest.fixture
+def running(prompt: Prompt, settings: Settings) -> Iterator[list[Run]]:
+    """Three of alice's runs, each with something to read; four streams may be open for a token."""
+    settings.SANDBOX_STREAM_READERS, settings.SANDBOX_SIMULTANEOUS = 4, 10
+    runs = [prompt() for _ in range(3)]
+    for run in runs:
+        writer = stream.Writer.take(run.pk)
+        assert writer
+        writer.append(Kind.START)
+    yield runs
+    for key in stream._client().keys("wb:readers:*"):
+        stream._client().delete(key)
+
+
+def test_who_follows_too_many_streams_is_refused_and_a_closed_one_makes_room(
+    running: list[Run], alice: Account
+) -> None:
+    first, second, third = running
+    token, text = ApiToken.make(alice, name="test", scopes=[Scope.SANDBOX])
+    headers = {"authorization": f"Bearer {text}"}
+
+    async def follow_one(run: Run) -> Any:
+        slot = await readers.take(run.pk, alice.pk, token.pk)
+        reader = sse.Reader(alice, to_frames, lambda refusal: b"", token.pk)
+        frames = sse.follow(run, stream.BEGINNING, reader, slot)
+        assert await anext(frames) == b"start"
+        return frames
+
+    async def to_frames(entry: Entry) -> bytes:
+        return entry.kind.value.encode()
+
+    async def ask(run: Run) -> Any:
+        return await AsyncClient().get(f"/api/v1/runs/{run.pk}/stream/", headers=headers)
+
+    async def go() -> None:
+        followed = [await follow_one(run) for run in (first, first, second)]
+        of_run = await ask(first)
+        followed.append(await follow_one(second))
+        of_token = await ask(third)
+        for refused in (of_run, of_token):
+            assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+            assert refused.json()["code"] == "rate_limited"
+        await followed.pop().aclose()
+        followed.append(await follow_one(third))
+        for frames in followed:
+            await frames.aclose()
+
+    async_to_sync(go)()
+    assert not stream._client().keys("wb:readers:*")
+
+
+def test_all_tokens_of_an_account_share_twice_as_many(
+    running: list[Run], alice: Account, settings: Settings
+) -> None:
+    settings.SANDBOX_STREAM_READERS = 2
+    keys = [f"wb:readers:account:{alice.pk}"]
+
+    async def fill() -> list[int]:
+        found = []
+        for number in range(5):
+            try:
+                await readers.take(uuid4(), alice.pk, number + 1)
+                found.append(200)
+            except Refusal as refusal:
+                found.append(refusal.status)
+        return found
+
+    assert async_to_sync(fill)() == [200, 200, 200, 200, 429]
+    assert stream._client().zcard(keys[0]) == 4
+
+
+def test_the_slot_of_a_reader_that_vanished_comes_free_and_one_that_reads_keeps_its_own(
+    running: list[Run], alice: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SANDBOX_STREAM_READERS = 1
+    clock = SimpleNamespace(time=time.time, monotonic=time.monotonic)
+    monkeypatch.setattr(readers, "time", clock)
+    now, token = time.time(), 1
+
+    async def take(account: int) -> readers.Slot:
+        return await readers.take(running[0].pk, account, token)
+
+    async def go() -> None:
+        slot = await take(alice.pk)
+        clock.time = lambda: now + readers.LEASE_SECONDS - 1
+        clock.monotonic = lambda: time.monotonic() + stream.PING_SECONDS
+        await slot.renew()
+        clock.time = lambda: now + readers.LEASE_SECONDS + 10
+        with pytest.raises(Refusal):
+            await take(alice.pk)
+        clock.time = lambda: now + 3 * readers.LEASE_SECONDS
+        await take(alice.pk)
+
+    async_to_sync(go)()
+
+
+def test_another_person_is_not_kept_from_a_shared_run(running: list[Run], alice: Account) -> None:
+    async def go() -> None:
+        for _ in range(2):
+            await readers.take(running[0].pk, alice.pk, None)
+        with pytest.raises(Refusal):
+            await readers.take(running[0].pk, alice.pk, None)
+        await readers.take(running[0].pk, alice.pk + 1, None)
+
+    async_to_sync(go)()
