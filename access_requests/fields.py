@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
-from django.core.validators import EmailValidator, ProhibitNullCharactersValidator, URLValidator
+from django.core.validators import EmailValidator, ProhibitNullCharactersValidator
 from django_countries import countries
 
-from access_requests import patterns
+from access_requests import numbers, patterns
 from access_requests.questions import ROWS_LIMIT, TEXT_LIMIT, Question, limit
+from portal.accounts.typed import web_page
 
 TOO_LONG = (
     "This is %(show_value)d characters long; it may have at most %(limit_value)d. Shorten it."
@@ -39,9 +40,7 @@ class Text(forms.CharField):
 class Web(Text):
     """A web address; checked as one only when it counts."""
 
-    default_validators = [
-        URLValidator(schemes=["http", "https"], message="Write a whole web address: https://…")
-    ]
+    default_validators = [web_page]
 
 
 class Mail(Text):
@@ -65,15 +64,28 @@ class Shaped(Text):
             raise forms.ValidationError(f"This does not have the shape asked for. {asked}")
 
 
-class Number(forms.FloatField):
-    default_error_messages = {"invalid": "Write a number, for example 12 or 0.5."}
+class Number(forms.Field):
+    """A number, kept exactly as an integer or a decimal fraction of JSON, or refused."""
 
-    def clean(self, value: Any) -> int | float | None:
+    widget = forms.NumberInput(attrs={"step": "any"})
+    default_error_messages = {
+        "invalid": "Write a number, for example 12 or 0.5.",
+        "zeros": "Write the number without zeros in front; if they matter, write it as text "
+        "elsewhere in the form.",
+        "inexact": "This has more digits than can be kept exactly: at most "
+        f"{numbers.MOST_DIGITS}, and 15 where there is a point.",
+    }
+
+    def prepare_value(self, value: Any) -> Any:
+        return numbers.written(value) if isinstance(value, int | float) else value
+
+    def to_python(self, value: Any) -> int | float | None:
+        if value in self.empty_values:
+            return None
         try:
-            number = super().clean(value)
-        except OverflowError as error:  # an integer of hundreds of digits
-            raise forms.ValidationError(self.error_messages["invalid"], "invalid") from error
-        return int(number) if number is not None and number.is_integer() else number
+            return numbers.exact(value)
+        except numbers.NotExact as error:
+            raise forms.ValidationError(self.error_messages[error.code], error.code) from error
 
 
 class Day(forms.DateField):

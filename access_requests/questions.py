@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 from django.template.defaultfilters import filesizeformat
 from django_countries import countries
 
-from access_requests import patterns
+from access_requests import numbers, patterns
 
 TEXT_LIMIT = 200
 LONG_TEXT_LIMIT = 4000
@@ -174,6 +174,8 @@ def shown(question: Question, answer: Any) -> str:
         case "multiple_choice" if isinstance(answer, list):
             labels = dict(question.get("choices", []))
             return "\n".join(labels.get(one, str(one)) for one in answer)
+        case "number" if isinstance(answer, int | float):
+            return numbers.written(answer)
         case "country":
             return str(countries.name(answer) or answer)
         case "table" if isinstance(answer, list):

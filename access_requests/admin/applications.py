@@ -88,6 +88,8 @@ class ApplicationAdmin(Desk):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Application]", search_term: str
     ) -> tuple["QuerySet[Application]", bool]:
+        if selectors.reference_in(search_term):  # whatever the tab and the filters
+            queryset = self.get_queryset(request)
         return selectors.search(queryset, search_term), False
 
     @display(description="Application", ordering="pk")

@@ -79,7 +79,7 @@ class GrantAdmin(Desk):
     list_filter = ("status", RunningFilter, "tier", "release")
     sortable_by = ("row", "ends_at")
     search_fields = ("account__name", "account__email", "release__repo_id")
-    search_help_text = "Name, e-mail or repo id"
+    search_help_text = "Name, email, repo id or reference"
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Grant]", search_term: str

@@ -99,7 +99,7 @@ from access_requests.selectors.rules import (
     rules_for,
     why_no_rule,
 )
-from access_requests.selectors.search import search
+from access_requests.selectors.search import reference_in, search
 from access_requests.selectors.second_looks import (
     blind_to,
     check_not_blind,
@@ -206,6 +206,7 @@ __all__ = [
     "queue_position",
     "reading_of",
     "reasons_for",
+    "reference_in",
     "refused_last",
     "rejected_request",
     "release_known_to",

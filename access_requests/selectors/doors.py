@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from access_requests.models import Application, CloseOut, Grant, LicenceAcceptance, Renewal, Tier
 from access_requests.selectors.applications import open_application
+from access_requests.selectors.search import reference_in
 from access_requests.selectors.second_looks import seen_by
 from portal.accounts import roles
 from portal.accounts.addresses import with_addresses_normalised
@@ -130,7 +131,11 @@ def all_grants() -> "QuerySet[Grant]":
 
 
 def grants_found(grants: "QuerySet[Grant]", text: str) -> "QuerySet[Grant]":
-    """Those whose holder's name or address, or whose release, holds every word of `text`."""
+    """Those whose holder's name or address, or whose release, holds every word of `text`; those of
+    the application that it is the reference of.
+    """
+    if pk := reference_in(text):
+        return grants.filter(application=pk)
     found = grants
     for word in with_addresses_normalised(text).split()[:12]:
         people = Account.objects.filter(Q(name__icontains=word) | Q(email__icontains=word))

@@ -1,5 +1,7 @@
 """Search over what reviewers may see: names, institutions and answers."""
 
+import re
+
 from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.expressions import RawSQL
@@ -20,13 +22,25 @@ FOUND = {
 BEGINS_WITH = {"sqlite": ('"{}"*', " AND "), "postgresql": ("'{}':*", " & ")}
 
 
+_REFERENCE = re.compile(r"\s*WB[\s\u2010-\u2015-]*0*([1-9][0-9]{0,17})\s*", re.IGNORECASE)
+
+
+def reference_in(text: str) -> int | None:
+    """The id in a reference, as people type it: WB-000123, wb-123, WB 123; None in all other texts."""
+    found = _REFERENCE.fullmatch(text)
+    return int(found[1]) if found else None
+
+
 def search(applications: "QuerySet[Application]", text: str) -> "QuerySet[Application]":
-    """Those of `applications` that hold every word of `text`, or the beginning of one.
+    """Those of `applications` that hold every word of `text`, or the beginning of one; the one that
+    it is the reference of.
 
     What is searched is the document that was handed in: a draft has none, and a correction is found
     once it is handed in again. Never widens `applications`: what a person may not see they do not
     find.
     """
+    if pk := reference_in(text):
+        return applications.filter(pk=pk)
     words = list(dict.fromkeys(words_of(with_addresses_normalised(text))))[:MOST_WORDS]
     if not words:
         return applications.none() if text.strip() else applications

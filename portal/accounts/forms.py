@@ -6,6 +6,7 @@ from django import forms
 from django.http import HttpRequest
 
 from portal.accounts.models import Account, Affiliation, Scope
+from portal.accounts.typed import OrcidField, WebPageField
 from portal.audit.models import Verb
 from portal.audit.services import record
 from portal.names import NameInput, refuse_links
@@ -37,13 +38,20 @@ class NameForm(forms.ModelForm):
 
 
 class AffiliationForm(forms.ModelForm):
+    orcid = OrcidField(
+        label="ORCID iD",
+        required=False,
+        max_length=100,
+        help_text="Sixteen digits, 0000-0000-0000-0000, or the address of your ORCID page.",
+    )
+
     class Meta:
         model = Affiliation
         fields = ("category", "institution", "country", "position", "web_page", "orcid")
+        field_classes = {"web_page": WebPageField}
         help_texts = {
             "institution": "The one you do this research for. Independent researchers write their own name.",
             "position": "For example: PhD student, research engineer, policy analyst.",
-            "orcid": "Sixteen digits: 0000-0000-0000-0000.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

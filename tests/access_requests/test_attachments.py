@@ -47,7 +47,38 @@ def test_a_whole_file_is_known_by_its_content(content: bytes, kind: str) -> None
     assert real_type(content) == kind
     assert real_type(content[:-3]) is None
     assert real_type(b" " + content) is None
-    assert real_type(content + b"<script>alert(1)</script>") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (JPEG + b"\0" * 64, "image/jpeg"),  # padding
+        (JPEG + b"\0\0\0\x18ftypmp42" + bytes(200), "image/jpeg"),  # a motion photo
+        (JPEG + b"SEFHk\0\0\0SEFT", "image/jpeg"),  # a camera's trailer
+        (b"Content-Type: application/pdf\r\n\r\n" + PDF, "application/pdf"),
+        (b"\xef\xbb\xbf" + PDF, "application/pdf"),
+        (PDF + b"% made by a printer\n", "application/pdf"),
+        (PDF + b"\0" * 4096, "application/pdf"),
+        (PDF + PDF.removeprefix(b"%PDF-1.4\n"), "application/pdf"),  # changed and saved again
+    ],
+)
+def test_what_phones_and_printers_add_to_a_whole_file_is_taken(content: bytes, kind: str) -> None:
+    assert real_type(content) == kind
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PNG + b"<script>alert(1)</script>",
+        b"PK\x03\x04\0\0\n" + PDF,  # an archive that is also a PDF
+        b"x" * 2000 + b"\n" + PDF,
+        PDF + b"x" * 2000,
+        PDF[: PDF.index(b"startxref")] + b"%%EOF\n",
+        JPEG.removesuffix(b"\xff\xd9") + b"\0" * 64,  # cut, then padded
+    ],
+)
+def test_what_hides_another_file_or_is_cut_is_not(content: bytes) -> None:
+    assert real_type(content) is None
 
 
 @pytest.mark.parametrize(

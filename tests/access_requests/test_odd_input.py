@@ -1,17 +1,19 @@
 """Values that nobody types by mistake."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from access_requests import services
+from access_requests import services, words
 from access_requests.models import Application
 from portal.accounts.models import Account, Affiliation
 from portal.catalog.models import Family, Release
 from portal.refusals import Code
 from tests.access_requests.people import ANSWERS
 from tests.access_requests.test_submit import refusal_of
-from tests.people import signed_in
+from tests.people import signed_in, with_token
 
 QUESTIONS = [{"key": "gpus", "label": "How many GPUs?", "type": "number"}]
 
@@ -31,6 +33,58 @@ def test_a_large_number_is_kept_as_it_is(alice: Account, family: Family, release
     services.make_form(family, QUESTIONS)
     made = services.start(actor=alice, releases=[release], answers={"gpus": 4096})
     assert made.answers == {"gpus": 4096}
+
+
+BIG = 12345678901234567890
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("12345678901234567890", BIG), ("0.1", 0.1), ("-3", -3), ("12.50", 12.5), ("0.0000001", 1e-7)],
+)
+def test_a_number_is_kept_with_all_its_digits(
+    alice: Account, family: Family, release: Release, typed: str, kept: object
+) -> None:
+    services.make_form(family, QUESTIONS)
+    client = signed_in(alice)
+    data = {"releases": [release.slug], "answers-gpus": typed}
+    page = client.post("/applications/new/llama/", data, follow=True).text
+    draft = Application.objects.get()
+    assert draft.answers == {"gpus": kept}
+    shown = typed.removesuffix("0") if "." in typed else typed
+    assert f'value="{shown}"' in page  # and the page saves it again as it is
+    assert (
+        f'"gpus":{json.dumps(kept)}'
+        in with_token(alice).get(f"/api/v1/applications/{draft.pk}/").text
+    )
+    assert words.answered(draft)[0].answer == shown
+
+
+@pytest.mark.parametrize("typed", ["0012345", "0.12345678901234567890", "1e5", "1,5", "9" * 41])
+def test_a_number_that_would_not_be_kept_as_typed_is_refused(
+    alice: Account, family: Family, release: Release, typed: str
+) -> None:
+    services.make_form(family, QUESTIONS)
+    data = {"releases": [release.slug], "answers-gpus": typed}
+    answer = signed_in(alice).post("/applications/new/llama/", data)
+    assert answer.status_code == 422
+    assert f'value="{typed}"' in answer.text
+    assert not Application.objects.exists()
+
+
+def test_json_rounds_no_number_either(alice: Account, family: Family, release: Release) -> None:
+    services.make_form(family, QUESTIONS)
+    program = with_token(alice)
+
+    def sent(number: str) -> Any:
+        body = f'{{"releases": ["{release.slug}"], "answers": {{"gpus": {number}}}}}'
+        return program.post("/api/v1/applications/", body, content_type="application/json")
+
+    assert sent("0.12345678901234567890").status_code == 400
+    assert not Application.objects.exists()
+    assert f'"gpus":{BIG}' in sent(str(BIG)).text
+    assert '"gpus":0.25' in sent("0.25").text
+    assert '"gpus":100000' in sent("1e5").text
 
 
 @pytest.mark.parametrize("state", ["nonsense", "\0", "draft"])

@@ -1,6 +1,7 @@
 """One box over names, institutions and answers; both databases find the same."""
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from django.core.management import call_command
@@ -60,6 +61,27 @@ def test_it_finds_by_name_institution_and_answers(
 
 def test_it_finds_by_the_reference(theirs: Application, submitted: Application) -> None:
     assert found(theirs.reference) == [theirs]
+
+
+@pytest.mark.parametrize(
+    "form", ["WB-{:06d}", "wb-{:06d}", "WB-{}", "wb{}", " wb {} ", "WB \u2013 {:06d}"]
+)
+def test_a_reference_is_found_as_people_type_it_in_any_state_and_tab(
+    approved: Application, rita: Account, form: str
+) -> None:
+    text = form.format(approved.pk)
+    for place in ("", "&tab=queue", "&tab=mine", "&state=submitted", "&state=all"):
+        page = signed_in(rita).get(f"{QUEUE}?q={quote(text)}{place}").text
+        assert f"{approved.reference}</a>" in page, place
+    grants = signed_in(rita).get(f"/admin/access_requests/grant/?q={quote(text)}").text
+    assert approved.grants.get().account.email in grants
+    other = signed_in(rita).get(f"{QUEUE}?q={quote(form.format(approved.pk + 1))}&state=all").text
+    assert f"{approved.reference}</a>" not in other
+
+
+def test_the_reference_of_a_draft_is_not_found(draft: Application, rita: Account) -> None:
+    page = signed_in(rita).get(f"{QUEUE}?q={draft.reference}&state=all").text
+    assert f"{draft.reference}</a>" not in page
 
 
 @pytest.mark.parametrize("text", ["gottingen mallory", "ottingen", "nowhere", "?!", "\0"])

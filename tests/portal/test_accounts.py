@@ -89,7 +89,7 @@ def test_the_way_back_never_leaves_the_site(mallory: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "orcid", ["0000-0002-1825-0098", "0000000218250097", "1234", "0000-0002-1825-009x"]
+    "orcid", ["0000-0002-1825-0098", "1234", "0000-0002-1825-009x", "https://orcid.org/"]
 )
 def test_an_orcid_with_a_wrong_checksum_is_refused_and_nothing_is_lost(
     mallory: Account, orcid: str
@@ -99,6 +99,36 @@ def test_an_orcid_with_a_wrong_checksum_is_refused_and_nothing_is_lost(
     assert "not a valid ORCID iD" in page.text
     assert "University of Testing" in page.text, "what was typed is still there"
     assert not Affiliation.objects.filter(account=mallory).exists()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://orcid.org/0000-0002-9079-593X",
+        "http://www.orcid.org/0000-0002-9079-593x/",
+        "orcid.org/0000-0002-9079-593X",
+        "0000-0002-9079-593x",
+        " 000000029079593X ",
+        "0000 0002 9079 593X",
+        "0000\u20130002\u20139079\u2013593X",
+        "0000\u20110002\u20119079\u2011593X",
+    ],
+)
+def test_an_orcid_is_taken_as_people_copy_it(mallory: Account, typed: str) -> None:
+    signed_in(mallory).post("/account/", {**AFFILIATION, "orcid": typed})
+    assert Affiliation.objects.get(account=mallory).orcid == "0000-0002-9079-593X"
+
+
+@pytest.mark.parametrize(
+    "page", ["ftp://lab.test/", "javascript:alert(1)", "https://lab.test@evil.test/", "nowhere"]
+)
+def test_a_web_page_is_http_and_hides_nobody(mallory: Account, page: str) -> None:
+    answer = signed_in(mallory).post("/account/", {**AFFILIATION, "web_page": page})
+    assert "Not saved" in answer.text
+    assert page in answer.text
+    assert not Affiliation.objects.filter(account=mallory).exists()
+    signed_in(mallory).post("/account/", {**AFFILIATION, "web_page": "https://lab.test/~m"})
+    assert Affiliation.objects.get(account=mallory).web_page == "https://lab.test/~m"
 
 
 @pytest.mark.parametrize("orcid", ["0000-0002-1825-0097", "0000-0002-9079-593X", ""])
