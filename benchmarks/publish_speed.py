@@ -39,8 +39,7 @@ call_command("migrate", verbosity=0)
 from portal.catalog.models import Family, Licence, Release
 licence = Licence.objects.create(slug="bench", name="Bench")
 family = Family.objects.create(slug="bench", name="Bench", publisher="bench", licence=licence)
-Release.objects.create(family=family, repo_id="bench/model", slug="bench", name="Bench", parameters=1, dimension=1,
-                       heads=1, layers=1, model_parallel=4)
+Release.objects.create(family=family, repo_id="bench/model", slug="bench", name="Bench", model_parallel=4)
 """
 
 

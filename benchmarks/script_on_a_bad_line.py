@@ -86,11 +86,6 @@ def release() -> Release:
         repo_id="meta/llama-7b",
         slug="llama-7b",
         name="LLaMA 7B",
-        parameters=1,
-        dimension=1,
-        heads=1,
-        layers=1,
-        training_tokens=1,
         model_parallel=1,
     )
 

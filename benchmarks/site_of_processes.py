@@ -108,6 +108,5 @@ def releases(*slugs: str) -> None:
     family = Family.objects.create(slug="llama", name="LLaMA", publisher="meta", licence=licence)
     for slug in slugs:
         Release.objects.create(
-            family=family, repo_id=f"meta/{slug}", slug=slug, name=slug, parameters=1,
-            dimension=96, heads=6, layers=10, context_length=1024, model_parallel=1,
+            family=family, repo_id=f"meta/{slug}", slug=slug, name=slug, model_parallel=1,
         )  # fmt: skip

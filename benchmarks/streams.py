@@ -170,7 +170,7 @@ def main() -> None:
     WEED.s3.wait()
     with database():
         releases(SLUG)
-        Release.objects.update(model_parallel=3, context_length=8192)
+        Release.objects.update(model_parallel=3)
         publish(options.folder, repo_id=f"meta/{SLUG}", actor=None)
         parts = [Part(web), Part(partial(worker, SLUG, tasks=2 * options.runs))]
         try:

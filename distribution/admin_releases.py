@@ -20,6 +20,10 @@ from portal.catalog.admin import ManagersOnly
 from portal.catalog.models import Release
 from portal.model_admin import ModelAdmin
 
+FACTS = (
+    *("parameters", "dimension", "heads", "layers", "context_length"),
+    *("model_parallel", "training_tokens"),
+)
 INSTEAD_OF_WITHDRAWING = "To stop downloads that are running, take the revision down instead."
 
 
@@ -42,7 +46,6 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
     list_filter = ("status", "family")
     search_fields = ("name", "repo_id")
     prepopulated_fields = {"slug": ("name",)}
-    readonly_fields = ("status",)  # changed by publishing and withdrawing
     actions_detail = ("withdraw", "take_down", "restore", "downloads")
 
     @display(description="If something is wrong")
@@ -57,6 +60,18 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
         return format_html(
             '<a href="{}">Withdraw</a> · <a href="{}">Take down</a>', withdraw, take_down
         )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Release | None = None) -> list[str]:
+        """The status, which publishing and withdrawing change, and what the published weights say."""
+        revision = current(obj) if obj else None
+        return ["status", *(revision.facts if revision else ())]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Release | None = None) -> Any:
+        fields = [name for name in self.get_fields(request, obj) if name not in FACTS]
+        about = "Leave empty what is not known yet: publishing the weights fills it in."
+        if obj and current(obj):
+            about = "What the published weights say can't be edited; publish again to correct it."
+        return [(None, {"fields": fields}), ("The model", {"fields": FACTS, "description": about})]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Those that the services would not refuse now."""

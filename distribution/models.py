@@ -45,6 +45,8 @@ class Revision(models.Model):
     release = models.ForeignKey(Release, models.PROTECT, related_name="revisions")
     digest = models.CharField(max_length=40)
     layout = models.CharField(max_length=12, choices=Layout)
+    # What the weights say of themselves, by field of the release (checkpoints/facts.py).
+    facts = models.JSONField(default=dict)
     is_current = models.BooleanField(default=False)
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"

@@ -26,12 +26,13 @@ FILES = frozenset(
         "chat_template.jinja",
     }
 )
+UNKNOWN_CONTEXT = 2048  # of LLaMA 1, whose params.json does not name it
 _loading = threading.Lock()
 
 
 def context_limit(release: Release) -> int:
     """Tokens, prompt and answer together."""
-    return min(release.context_length, settings.SANDBOX_CONTEXT)
+    return min(release.context_length or UNKNOWN_CONTEXT, settings.SANDBOX_CONTEXT)
 
 
 def tokenizer_of(revision: Revision) -> "Tokenizer":

@@ -160,16 +160,14 @@ def family(licence: Licence) -> Family:
 
 @pytest.fixture
 def release(family: Family) -> Release:
-    """An announced release: applied for like any other; its weights are published by the test that needs them."""
+    """An announced release: applied for like any other; its weights are published by the test that needs them,
+    and say how many parameters and layers there are.
+    """
     return Release.objects.create(
         family=family,
         repo_id="meta/llama-7b",
         slug="llama-7b",
         name="LLaMA 7B",
-        parameters=6_738_415_616,
-        dimension=4096,
-        heads=32,
-        layers=32,
         training_tokens=1_000_000_000_000,
         model_parallel=1,
     )

@@ -35,7 +35,7 @@ def layouts_of(paths: Iterable[str]) -> set[str]:
 
 
 def validate(
-    folder: Path, files: list[str], *, model_parallel: int, with_code: bool = False
+    folder: Path, files: list[str], *, model_parallel: int | None, with_code: bool = False
 ) -> Revision.Layout:
     """Which layout the folder has, once everything in it was found whole. Raises PublishError.
 
@@ -75,7 +75,8 @@ def validate_original(folder: Path, *, model_parallel: int | None = None) -> Non
         raise PublishError(
             f"The folder has {_count(len(shards), 'shard')}, the catalogue says {model_parallel} "
             f"for this release. "
-            "Add the missing files, or correct `model-parallel shards` of the release in the admin."
+            "Add the missing files, or correct `model-parallel shards` of the release in the admin, "
+            "or publish with --correct-facts."
         )
     headers = {path.name: _weights(path) for path in shards}
     _check_same(headers)

@@ -109,13 +109,14 @@ class Release(models.Model):
         "there at all for hub clients. Its page in the catalogue stays: one applies there.",
     )
 
-    parameters = models.BigIntegerField(help_text="Number of parameters.")
-    dimension = models.PositiveIntegerField()
-    heads = models.PositiveIntegerField()
-    layers = models.PositiveIntegerField()
+    # Announced by hand; publishing fills them in from the weights, and corrects them on request.
+    parameters = models.BigIntegerField(null=True, blank=True, help_text="Number of parameters.")
+    dimension = models.PositiveIntegerField(null=True, blank=True)
+    heads = models.PositiveIntegerField(null=True, blank=True)
+    layers = models.PositiveIntegerField(null=True, blank=True)
     training_tokens = models.BigIntegerField(null=True, blank=True)
     model_parallel = models.PositiveIntegerField("model-parallel shards", default=1)
-    context_length = models.PositiveIntegerField(default=2048, help_text="Tokens.")
+    context_length = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
 
     link_hours = models.PositiveIntegerField(
         default=24,

@@ -111,10 +111,6 @@ def another_release(release: Release, size: str, **fields: object) -> Release:
         "repo_id": f"meta/llama-{size}",
         "slug": f"llama-{size}",
         "name": f"LLaMA {size.upper()}",
-        "parameters": 13_015_864_320,
-        "dimension": 5120,
-        "heads": 40,
-        "layers": 40,
         **fields,
     }
     return Release.objects.create(**values)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from distribution import selectors
 from distribution.converting import Made, plans
@@ -106,8 +107,13 @@ def test_what_cannot_be_converted_is_refused_before_anything_is_stored(
 
 
 def test_interrupted_it_does_not_make_again_what_is_in_the_store(
-    release: Release, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    release: Release,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: Settings,
 ) -> None:
+    settings.HOME = tmp_path / "home"
     written: list[str] = []
     convert = plans.convert
 
@@ -136,6 +142,4 @@ def test_interrupted_it_does_not_make_again_what_is_in_the_store(
     breaking = ""
     publish_folder(folder, **act)
     assert not set(written) & set(done), "what was in the store was made again"
-    from django.conf import settings
-
     assert not list((settings.HOME / "publishing").rglob("*.*")), "nothing is left of it"

@@ -21,7 +21,7 @@ from inference_sandbox import services
 from inference_sandbox.models import Run
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
-from tests.inference_sandbox.engine.releases import TINY, write_tiny
+from tests.inference_sandbox.engine.releases import write_tiny
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +42,6 @@ def tiny_release(family: Family, weights: Path, name: str = "") -> Release:
         repo_id=f"demo/{name}",
         slug=name,
         name="Tiny",
-        parameters=1_000_000,
-        dimension=TINY["dim"],
-        heads=TINY["n_heads"],
-        layers=TINY["n_layers"],
-        context_length=TINY["max_seq_len"],
     )
     publish(weights, repo_id=release.repo_id, actor=None)
     release.refresh_from_db()

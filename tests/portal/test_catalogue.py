@@ -22,6 +22,9 @@ def test_an_empty_site_says_what_comes_next(client: Client, db: None) -> None:
 def test_the_release_page_says_that_weights_are_not_published_here(
     client: Client, release: Release
 ) -> None:
+    assert "not stated" in client.get("/releases/llama-7b/").text
+    announced = {"parameters": 6_738_415_616, "layers": 32}
+    Release.objects.filter(pk=release.pk).update(**announced)
     page = client.get("/releases/llama-7b/")
     assert "Weights not published here" in page.text
     assert "6.7 B" in page.text
@@ -78,5 +81,7 @@ def test_a_model_card_is_rendered_as_markdown_below_the_title(
 def test_the_catalogue_over_rest_is_open_to_everybody(client: Client, release: Release) -> None:
     listed = client.get("/api/v1/releases/").json()["results"]
     assert [one["repo_id"] for one in listed] == ["meta/llama-7b"]
+    assert client.get("/api/v1/releases/llama-7b/").json()["parameters"] is None
+    Release.objects.filter(pk=release.pk).update(parameters=6_738_415_616)
     assert client.get("/api/v1/releases/llama-7b/").json()["parameters"] == 6_738_415_616
     assert client.get("/api/v1/releases/nothing/").json()["code"] == "not_found"

@@ -31,9 +31,8 @@ def test_a_family_comes_under_a_licence_that_is_in_force(manager: Account) -> No
 
 
 def change_release(client: Client, release: Release, **changes: object) -> int:
-    names = ("repo_id", "slug", "name", "parameters", "dimension", "heads", "layers")
-    more = ("model_parallel", "context_length", "link_hours", "metadata", "position")
-    form = {name: getattr(release, name) for name in (*names, *more)}
+    names = ("repo_id", "slug", "name", "model_parallel", "link_hours", "metadata", "position")
+    form = {name: getattr(release, name) for name in names}
     form |= {"family": release.family_id, "summary": "", "model_card": "", "training_tokens": ""}
     url = f"/admin/catalog/release/{release.pk}/change/"
     return client.post(url, {**form, **changes}).status_code

@@ -61,9 +61,8 @@ def test_a_reviewer_edits_no_family_and_leaves_no_event(rita: Account, family: F
 
 
 def test_an_edit_of_a_release_is_on_record(manager: Account, release: Release) -> None:
-    names = ("repo_id", "slug", "name", "parameters", "dimension", "heads", "layers")
-    more = ("model_parallel", "context_length", "link_hours", "metadata", "position")
-    form = {name: getattr(release, name) for name in (*names, *more)}
+    names = ("repo_id", "slug", "name", "model_parallel", "link_hours", "metadata", "position")
+    form = {name: getattr(release, name) for name in names}
     form |= {"family": release.family_id, "summary": "", "training_tokens": ""}
     form |= {"model_card": SECRET, "link_hours": 2}
     url = f"/admin/catalog/release/{release.pk}/change/"

@@ -82,12 +82,17 @@ class Command(BaseCommand):
             action="store_true",
             help="allow Python source, and configurations that point to it, among the files",
         )
+        parser.add_argument(
+            "--correct-facts",
+            action="store_true",
+            help="where the weights contradict the numbers of the catalogue (layers, parameters …), "
+            "publish them and correct the catalogue",
+        )
         parser.add_argument("--as", dest="email", help="the manager in whose name it is published")
 
     def handle(self, *args: Any, path: Path, repo: str, email: str | None, **options: Any) -> None:
-        wanted = {
-            name: options[name] for name in ("tag", "note", "also", "shard_size", "with_code")
-        }
+        names = ("tag", "note", "also", "shard_size", "with_code", "correct_facts")
+        wanted = {name: options[name] for name in names}
         try:
             with Bars(silent=options["verbosity"] == 0) as bars:
                 published = services.publish_folder(
@@ -106,5 +111,8 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"published {revision}: {revision.artifacts.count()} files, {human(revision.size)}"
             )
-        else:
+        elif not published.corrected:
             self.stdout.write(f"{revision} is published already; nothing changed")
+        if published.corrected:
+            told = ", ".join(name.replace("_", " ") for name in published.corrected)
+            self.stdout.write(f"corrected in the catalogue from the weights: {told}")
