@@ -14,6 +14,7 @@ from django.utils import timezone
 from django_countries import countries
 
 from access_requests.models import Grant
+from access_requests.selectors import running
 from distribution import coverage, selectors
 from distribution.models import (
     Alarm,
@@ -78,9 +79,7 @@ class Reach:
 def reach_of(release: Release, revision: Revision | None = None) -> Reach:
     """Of the whole release, or of one revision of it."""
     now = timezone.now()
-    grants = Grant.objects.filter(
-        release=release, status=Grant.Status.ACTIVE, starts_at__lte=now, ends_at__gt=now
-    )
+    grants = running(Grant.objects.filter(release=release))
     transfers = Download.objects.filter(grant__release=release, busy_until__gt=now)
     if revision:
         transfers = transfers.filter(artifact__revision=revision)

@@ -125,6 +125,18 @@ def grants_touched_by(licence: Licence) -> "QuerySet[Grant]":
     return with_parts(standing.filter(release__family__licence=licence, ends_at__gt=timezone.now()))
 
 
+def running(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
+    """Those that are active, in their time and not closed out. Licence and release are asked at each use."""
+    now = timezone.now()
+    return grants.filter(
+        status=Grant.Status.ACTIVE,
+        starts_at__lte=now,
+        ends_at__gt=now,
+        close_out__isnull=True,
+        account__is_active=True,
+    )
+
+
 def all_grants() -> "QuerySet[Grant]":
     """For reviewers."""
     return with_parts(Grant.objects.all())

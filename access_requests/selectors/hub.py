@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from access_requests.models import Application, Grant
 from access_requests.selectors.applications import review_queue, submitted
+from access_requests.selectors.doors import running
 from access_requests.selectors.second_looks import seen_by
 from access_requests.workflow import QUEUE_STATES, State
 from portal.accounts.addresses import account_at
@@ -108,7 +109,7 @@ def returned_application(account: Account, release: Release) -> Application | No
 
 def open_grants(account: Account, release: Release) -> "QuerySet[Grant]":
     """What gives access to the release now; under a new licence text perhaps after accepting it."""
-    return _open(Grant.objects.filter(account=account, release=release)).order_by("pk")
+    return running(Grant.objects.filter(account=account, release=release)).order_by("pk")
 
 
 def grants_set_back(account: Account, release: Release) -> "QuerySet[Grant]":
@@ -160,20 +161,9 @@ def _lists(
     if status == "rejected":
         refused, revoked = _rejected(release)
         return seen_by(actor, refused, "pk"), seen_by(actor, revoked)
-    earlier = _open(Grant.objects.filter(release=release, account=OuterRef("account")))
-    return Application.objects.none(), _open(here).exclude(
+    earlier = running(Grant.objects.filter(release=release, account=OuterRef("account")))
+    return Application.objects.none(), running(here).exclude(
         Exists(earlier.filter(pk__lt=OuterRef("pk")))
-    )
-
-
-def _open(grants: "QuerySet[Grant]") -> "QuerySet[Grant]":
-    now = timezone.now()
-    return grants.filter(
-        status=Grant.Status.ACTIVE,
-        starts_at__lte=now,
-        ends_at__gt=now,
-        close_out__isnull=True,
-        account__is_active=True,
     )
 
 
