@@ -16,6 +16,7 @@ from portal import hub_words
 from portal.accounts.authentication import TokenAuthentication
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
+from portal.addresses import absolute
 from portal.catalog.models import Release
 from portal.parsers import JSONBody
 from portal.refusals import Code, Refusal
@@ -60,7 +61,7 @@ class AccessRequests(HubView):
         response = Response([_as_json(one) for one in found])
         if more:
             following = urlencode({"limit": limit, "cursor": found[-1].place})
-            address = request.build_absolute_uri(f"{request.path}?{following}")
+            address = absolute(f"{request.path}?{following}")
             response["Link"] = f'<{address}>; rel="next"'
         return response
 

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from portal.accounts.addresses import clean_address
 from portal.accounts.models import Account
 from portal.accounts.roles import SET_UP, lacks_second_factor
+from portal.addresses import absolute
 from portal.mail import services
 
 
@@ -24,7 +25,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return clean_address(email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        message = self.render_mail(template_prefix, email, {**context, "email": email})
+        # allauth makes them from the Host header, which whoever asks for the mail chooses.
+        ours = {name: absolute(str(one)) for name, one in context.items() if name.endswith("_url")}
+        message = self.render_mail(template_prefix, email, {**context, **ours, "email": email})
         account = context.get("user")
         services.enqueue(
             template_prefix.rsplit("/", 1)[-1],
