@@ -142,6 +142,7 @@ class Site:
                 str(self.port),
                 "--lifespan",
                 "off",
+                "--no-proxy-headers",
                 "--timeout-graceful-shutdown",
                 "3",
             ],

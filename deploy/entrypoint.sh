@@ -23,10 +23,11 @@ shift
 case "$role" in
   web)
     # No access log: the proxy keeps one.
+    # No proxy headers: portal/asgi.py reads them, where the settings name a proxy.
     # --http: files of a local store go from the kernel's cache to the socket.
     exec uvicorn portal.asgi:application --host "${WEIGHBRIDGE_BIND:-0.0.0.0}" --port "${WEIGHBRIDGE_PORT:-8000}" \
       --http portal.sendfile:Protocol \
-      --proxy-headers --no-access-log --lifespan off --timeout-graceful-shutdown 20 "$@"
+      --no-proxy-headers --no-access-log --lifespan off --timeout-graceful-shutdown 20 "$@"
     ;;
   worker)
     exec celery -A portal worker -Q default -n "worker@%h" --loglevel "$LEVEL" "$@"

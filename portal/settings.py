@@ -366,8 +366,10 @@ MEDIA_ROOT = HOME / "media"
 CSRF_FAILURE_VIEW = "portal.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 SECURE_HSTS_SECONDS = env.int("WEIGHBRIDGE_HSTS_SECONDS", 0)
-if env.bool("WEIGHBRIDGE_BEHIND_PROXY", False):
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Addresses and networks of our own proxy, whose X-Forwarded-For and X-Forwarded-Proto portal/asgi.py believes. Not
+# SECURE_PROXY_SSL_HEADER, which believes everybody.
+_proxies = env.str("FORWARDED_ALLOW_IPS", "127.0.0.1")
+TRUSTED_PROXIES = _proxies if env.bool("WEIGHBRIDGE_BEHIND_PROXY", False) else ""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -401,6 +403,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
+    "NUM_PROXIES": 0,  # what portal/asgi.py leaves of X-Forwarded-For is the client's own claim
     "DEFAULT_THROTTLE_CLASSES": ["portal.throttling.RouteThrottle"],
     "DEFAULT_THROTTLE_RATES": RATES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -56,10 +56,12 @@ def test_an_unknown_or_missing_role_is_refused_with_a_list_of_roles(
         assert role in done.stderr.split()
 
 
-def test_web_answers_behind_a_proxy_and_does_not_migrate(entrypoint: Run) -> None:
+def test_web_leaves_the_headers_of_proxies_to_the_site_and_does_not_migrate(
+    entrypoint: Run,
+) -> None:
     said = entrypoint("web").stdout
     assert said.startswith(
-        "uvicorn portal.asgi:application --host 0.0.0.0 --port 8000 --http portal.sendfile:Protocol --proxy-headers"
+        "uvicorn portal.asgi:application --host 0.0.0.0 --port 8000 --http portal.sendfile:Protocol --no-proxy-headers"
     )
     assert said.count("\n") == 1
 
