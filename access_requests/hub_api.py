@@ -13,10 +13,10 @@ from access_requests import selectors, services
 from access_requests.api import asker
 from access_requests.words import answered
 from portal import hub_words
+from portal.absolute_urls import absolute_url
 from portal.accounts.authentication import TokenAuthentication
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
-from portal.addresses import absolute
 from portal.catalog.models import Release
 from portal.parsers import JSONBody
 from portal.refusals import Code, Refusal
@@ -61,7 +61,7 @@ class AccessRequests(HubView):
         response = Response([_as_json(one) for one in found])
         if more:
             following = urlencode({"limit": limit, "cursor": found[-1].place})
-            address = absolute(f"{request.path}?{following}")
+            address = absolute_url(f"{request.path}?{following}")
             response["Link"] = f'<{address}>; rel="next"'
         return response
 

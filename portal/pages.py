@@ -7,7 +7,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from rest_framework.pagination import CursorPagination, PageNumberPagination
 
-from portal.addresses import absolute
+from portal.absolute_urls import absolute_url
 
 MOST = 10_000  # rows that are counted, and that pages lead to; filters lead to the others
 
@@ -73,25 +73,25 @@ class FoundPaginator(CappedPaginator):
         return self._get_page(rows.filter(pk__in=ids), number, self)  # type: ignore[attr-defined]
 
 
-class OwnAddresses:
+class OwnUrls:
     """Links to other pages are absolute, and under the site's own address."""
 
     def get_next_link(self) -> str | None:
         link = super().get_next_link()  # type: ignore[misc]
-        return absolute(link) if link else None
+        return absolute_url(link) if link else None
 
     def get_previous_link(self) -> str | None:
         link = super().get_previous_link()  # type: ignore[misc]
-        return absolute(link) if link else None
+        return absolute_url(link) if link else None
 
 
-class Pages(OwnAddresses, PageNumberPagination):
+class Pages(OwnUrls, PageNumberPagination):
     """How lists of the API come, if they do not say otherwise."""
 
     django_paginator_class = PagePaginator
 
 
-class NewestFirst(OwnAddresses, CursorPagination):
+class NewestFirst(OwnUrls, CursorPagination):
     """For lists without an end: `next` leads on from the last row, which costs the same at any
     depth. There is no `count`.
     """

@@ -5,10 +5,10 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
+from portal.absolute_urls import absolute_url
 from portal.accounts.addresses import clean_address
 from portal.accounts.models import Account
 from portal.accounts.roles import SET_UP, lacks_second_factor
-from portal.addresses import absolute
 from portal.mail import services
 
 
@@ -26,7 +26,9 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         # allauth makes them from the Host header, which whoever asks for the mail chooses.
-        ours = {name: absolute(str(one)) for name, one in context.items() if name.endswith("_url")}
+        ours = {
+            name: absolute_url(str(one)) for name, one in context.items() if name.endswith("_url")
+        }
         message = self.render_mail(template_prefix, email, {**context, **ours, "email": email})
         account = context.get("user")
         services.enqueue(

@@ -45,8 +45,9 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
 
 
 @pytest.fixture
-def hub(live_server: Any) -> Callable[..., HfApi]:
+def hub(live_server: Any, settings: Any) -> Callable[..., HfApi]:
     """The client, as a person whose token has the scope `review`."""
+    settings.BASE_URL = live_server.url  # which links to further pages are under
 
     def client(account: Account, *scopes: Scope) -> HfApi:
         chosen = [str(scope) for scope in scopes or [Scope.REVIEW]]

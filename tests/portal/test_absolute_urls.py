@@ -9,9 +9,9 @@ from django.core.cache import cache
 from django.test import Client
 
 from access_requests import services
+from portal.absolute_urls import absolute_url
 from portal.accounts import services as accounts
 from portal.accounts.models import Account, Affiliation
-from portal.addresses import absolute
 from portal.catalog.models import Release
 from portal.mail.models import OutgoingMail
 from tests.access_requests.people import ANSWERS
@@ -106,5 +106,7 @@ def test_nothing_else_of_ours_asks_a_request_for_its_host() -> None:
 
 
 def test_an_absolute_address_keeps_path_and_query() -> None:
-    assert absolute("/a/?b=1") == "https://portal.example/a/?b=1"
-    assert absolute("http://localhost:9999/a/?b=1&c=%2F") == "https://portal.example/a/?b=1&c=%2F"
+    assert absolute_url("/a/?b=1") == "https://portal.example/a/?b=1"
+    assert (
+        absolute_url("http://localhost:9999/a/?b=1&c=%2F") == "https://portal.example/a/?b=1&c=%2F"
+    )

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 
-def absolute(address: str) -> str:
+def absolute_url(address: str) -> str:
     """The address under the site's own; of one that names a host already, path and query stay."""
     parts = urlsplit(address)
     query = f"?{parts.query}" if parts.query else ""
