@@ -13,13 +13,23 @@ from unfold.decorators import display
 
 from access_requests import selectors, services
 from access_requests.admin.desk import Desk, reviewer
-from access_requests.evidence import CONDITIONS
+from access_requests.evidence import CONDITIONS, switched_off
 from access_requests.models import AutomaticRule
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
 from portal.catalog.models import Family, Release
 from portal.names import NameInput
 from portal.refusals import Refusal
+
+
+def _conditions() -> list[tuple[str, str]]:
+    off = switched_off()
+    return [
+        (key, f"{label} (switched off on this site: a rule with it decides nothing)")
+        if key in off
+        else (key, label)
+        for key, label in CONDITIONS.items()
+    ]
 
 
 class RuleForm(forms.Form):
@@ -30,7 +40,7 @@ class RuleForm(forms.Form):
     )
     conditions = forms.MultipleChoiceField(
         label="Approves when all of these are borne out, and no check says to look closer",
-        choices=list(CONDITIONS.items()),
+        choices=_conditions,
         widget=forms.CheckboxSelectMultiple,
     )
     releases = forms.ModelMultipleChoiceField(

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
+
 from access_requests.evidence import answers, institutions, listed, mail, orcid, records, witnesses
 from access_requests.evidence.base import Check, check, mail_domain, same_organisation
 from access_requests.models import Application, Review
 from access_requests.workflow import DECIDED_STATES
+from portal.accounts.orcid import is_offered
 
 __all__ = [
     "CHECKS",
@@ -29,6 +32,7 @@ __all__ = [
     "ror_of",
     "same_organisation",
     "snapshot",
+    "switched_off",
 ]
 
 # In the order in which a reviewer reads them. A new source: a module, and its checks here.
@@ -55,6 +59,12 @@ CONDITIONS = {
     "domain": "The mail's domain and the web page's belong together",
     "history": "An earlier application approved here, none refused and no grant revoked",
 }
+
+
+def switched_off() -> set[str]:
+    """The keys of the conditions whose check is switched off, so that a rule with it decides nothing."""
+    off = set() if is_offered() else {"orcid_sign_in"}
+    return off if settings.ORCID_API else off | {"orcid_record"}
 
 
 ror_of = institutions.of_application

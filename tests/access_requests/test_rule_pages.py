@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.socialaccount.models import SocialAccount
 from django.urls import reverse
 
 from access_requests import selectors, services
@@ -145,3 +146,24 @@ def test_applicant_and_reviewers_read_that_a_rule_decided(
     assert f"{apply}?from={application.pk}" in own
     again = signed_in(bob).get(f"{apply}?from={application.pk}", follow=True)
     assert again.status_code == 200
+
+
+def test_the_rule_page_says_which_checks_are_switched_off(manager: Account, settings: Any) -> None:
+    off = "switched off on this site"
+    assert signed_in(manager).get(f"{PAGE}add/").text.count(off) == 2
+    settings.ORCID_API = "https://pub.orcid.org/v3.0"
+    settings.SOCIALACCOUNT_PROVIDERS = {"orcid": {}}
+    assert off not in signed_in(manager).get(f"{PAGE}add/").text
+
+
+def test_a_rule_does_not_count_a_check_that_is_switched_off(
+    make_rule: MakeRule, release: Release, settings: Any
+) -> None:
+    bob = by(GOOD)
+    SocialAccount.objects.create(user=bob, provider="orcid", uid="0000-0002-1825-0097")
+    make_rule(conditions=["research_domain", "orcid_sign_in"])
+    application = asked(applied(bob, release))
+    assert application.state == "submitted"
+    services.withdraw(application.pk, actor=bob)
+    settings.SOCIALACCOUNT_PROVIDERS = {"orcid": {}}
+    assert asked(applied(bob, release)).state == "approved"
