@@ -170,6 +170,13 @@ class Table(forms.Field):
                     )
 
 
+class Choices(forms.MultipleChoiceField):
+    """Each choice once: a program could send one of them a hundred thousand times."""
+
+    def to_python(self, value: Any) -> list[str]:
+        return list(dict.fromkeys(super().to_python(value)))
+
+
 class FileChoice(forms.FileInput):
     """A file is taken by its own service; what counts here is what that service wrote down."""
 
@@ -227,7 +234,7 @@ def _country(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
 
 def _multiple_choice(question: Question, strict: bool, **kwargs: Any) -> forms.Field:
     choices = [(value, label) for value, label in question.get("choices", [])]
-    return forms.MultipleChoiceField(choices=choices, widget=forms.CheckboxSelectMultiple, **kwargs)
+    return Choices(choices=choices, widget=forms.CheckboxSelectMultiple, **kwargs)
 
 
 def _boolean(question: Question, strict: bool, **kwargs: Any) -> forms.Field:

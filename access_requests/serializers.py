@@ -19,6 +19,7 @@ from access_requests.models import (
 from access_requests.workflow import QUEUE_STATES, THE_DESK, Role
 from portal.accounts.models import Account
 from portal.catalog.models import Release
+from portal.fields import BoundedListField
 
 
 class PersonSerializer(serializers.ModelSerializer[Account]):
@@ -230,7 +231,7 @@ class _Desk:
 
 
 class AskSerializer(serializers.Serializer[Any]):
-    releases = serializers.ListField(
+    releases = BoundedListField(
         child=serializers.CharField(max_length=200),
         allow_empty=False,
         max_length=100,
@@ -240,7 +241,7 @@ class AskSerializer(serializers.Serializer[Any]):
 
 
 class ChangeSerializer(AskSerializer):
-    releases = serializers.ListField(
+    releases = BoundedListField(
         child=serializers.CharField(max_length=200),
         allow_empty=False,
         max_length=100,
@@ -275,7 +276,7 @@ class ReturnSerializer(SeenSerializer):
 
 
 class ApproveSerializer(SeenSerializer):
-    releases = serializers.ListField(
+    releases = BoundedListField(
         child=serializers.CharField(max_length=200),
         required=False,
         max_length=100,
@@ -284,7 +285,7 @@ class ApproveSerializer(SeenSerializer):
     tier = serializers.ChoiceField(choices=Tier.choices, default=Tier.WEIGHTS)
     ends_at = serializers.DateTimeField(required=False, help_text="A year from now if left out.")
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
-    checklist = serializers.ListField(
+    checklist = BoundedListField(
         child=serializers.CharField(max_length=500),
         required=False,
         default=list,

@@ -18,6 +18,7 @@ from distribution.models import Artifact
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
 from portal.catalog.models import Release
+from portal.fields import BoundedListField
 
 
 class FileSerializer(serializers.ModelSerializer[Artifact]):
@@ -27,7 +28,7 @@ class FileSerializer(serializers.ModelSerializer[Artifact]):
 
 
 class LinksRequestSerializer(serializers.Serializer):
-    paths = serializers.ListField(
+    paths = BoundedListField(
         child=serializers.CharField(max_length=255),
         required=False,
         allow_empty=False,

@@ -8,10 +8,13 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import IO
 
 from distribution.networks import sortable
+
+LONGEST_LINE = 10_000  # characters; a line of such a table has fewer than a hundred
 
 
 class Unreadable(Exception):
@@ -32,7 +35,9 @@ def read(stream: IO[bytes]) -> Iterator[Range]:
     text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
     number = 0
     try:
-        for number, line in enumerate(text, 1):
+        for number, line in enumerate(iter(partial(text.readline, LONGEST_LINE), ""), 1):
+            if len(line) == LONGEST_LINE:
+                raise Unreadable(f"Line {number} is longer than {LONGEST_LINE:,} characters.")
             line = line.strip()
             if not line or line.startswith("#"):
                 continue

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from access_requests import selectors as access
 from access_requests.models import Tier
-from inference_sandbox import quotas, selectors, services
+from inference_sandbox import asking, quotas, selectors, services
 from inference_sandbox.forms import defaults
 from inference_sandbox.models import Run
 from inference_sandbox.quotas import Use
@@ -28,8 +28,10 @@ from portal import problems
 from portal.accounts.authentication import token_of
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
+from portal.fields import BoundedDictField, BoundedListField
 from portal.refusals import Code, Refusal
 
+MOST_TOKENS = 131_072
 # What the end of a stream tells.
 END_FIELDS = ("status", "finish_reason", "error", "prompt_tokens", "output_tokens")
 
@@ -67,9 +69,13 @@ class NewRunSerializer(serializers.Serializer[Any]):
         help_text="Or `messages`, a conversation (mode chat), or `prompt_ids`, tokens.",
     )
     mode = serializers.ChoiceField(choices=Run.Mode.choices, default=Run.Mode.PLAIN)
-    messages = serializers.ListField(child=MessageSerializer(), required=False)
-    prompt_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
-    forced = serializers.ListField(
+    # More than any context has; what fits, `asking` knows.
+    messages = BoundedListField(child=MessageSerializer(), required=False, max_length=MOST_TOKENS)
+    prompt_ids = BoundedListField(
+        child=serializers.IntegerField(), required=False, max_length=MOST_TOKENS
+    )
+    forced = BoundedListField(
+        max_length=MOST_TOKENS,
         child=serializers.IntegerField(),
         required=False,
         help_text="Tokens that the answer begins with.",
@@ -82,10 +88,17 @@ class NewRunSerializer(serializers.Serializer[Any]):
     repetition_penalty = serializers.FloatField(required=False)
     presence_penalty = serializers.FloatField(required=False)
     frequency_penalty = serializers.FloatField(required=False)
-    logit_bias = serializers.DictField(
-        child=serializers.FloatField(), required=False, help_text="Token id → what is added."
+    logit_bias = BoundedDictField(
+        max_length=asking.MOST_BIASES,
+        child=serializers.FloatField(),
+        required=False,
+        help_text="Token id → what is added.",
     )
-    stop = serializers.ListField(child=serializers.CharField(trim_whitespace=False), required=False)
+    stop = BoundedListField(
+        child=serializers.CharField(trim_whitespace=False),
+        required=False,
+        max_length=asking.MOST_STOPS,
+    )
     seed = serializers.IntegerField(required=False, allow_null=True)
     ignore_eos = serializers.BooleanField(required=False)
     logprobs = serializers.IntegerField(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**63 - 1
 MOST_STOPS, LONGEST_STOP = 16, 200
+MOST_BIASES = 300  # as in OpenAI's API
+MOST_DETOKENIZED = 32  # times the context, in one request for a text
 # More than any token has: a prompt beyond it is too long, and costs nothing to be counted.
 CHARACTERS_OF_A_TOKEN = 128
 
@@ -77,6 +79,7 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
         given.pop("seed", None)
     _check_numbers(given)
     _check_lists(given)
+    _check_lengths(given, tokens.context_limit(revision.release))
     ids = _prompt_tokens(revision, given)
     for name in ("forced", "logit_bias"):
         _check_tokens(revision, name, given)
@@ -115,9 +118,26 @@ def _check_lists(given: dict[str, Any]) -> None:
         )
     for stop in stops:
         _check_characters("stop", stop)
-    for bias in given.get("logit_bias", {}).values():
+    biases = given.get("logit_bias", {})
+    if len(biases) > MOST_BIASES:
+        raise invalid("logit_bias", f"Give at most {MOST_BIASES} biases, not {len(biases):,}.")
+    for bias in biases.values():
         if not -100 <= bias <= 100:
             raise invalid("logit_bias", f"A bias must be from -100 to 100, not {bias}.")
+
+
+def _check_lengths(given: Mapping[str, Any], limit: int) -> None:
+    """What cannot fit into the context is refused before anything is read of it."""
+    for name in ("prompt_ids", "forced", "messages"):
+        if len(given.get(name) or ()) >= limit:
+            raise _too_long(
+                name,
+                f"`{name}` has {len(given[name]):,} entries, and prompt and answer together take "
+                f"{limit:,} tokens here.",
+                f"Send fewer than {limit:,}.",
+            )
+    texts = [message.get("content", "") for message in given.get("messages") or ()]
+    check_length(sum(map(len, texts)), "messages", limit=limit)
 
 
 def _check_tokens(revision: Revision, name: str, given: dict[str, Any]) -> None:
@@ -175,7 +195,7 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
 
 def tokens_of_text(revision: Revision, text: str) -> list[int]:
     """A text's own tokens, with none before them. Raises Refusal for what cannot be a prompt."""
-    _check_length(text, "prompt", limit=tokens.context_limit(revision.release))
+    check_length(len(text), "prompt", limit=tokens.context_limit(revision.release))
     _check_characters("prompt", text)
     if not text:
         raise _empty("prompt")
@@ -183,17 +203,18 @@ def tokens_of_text(revision: Revision, text: str) -> list[int]:
 
 
 def _check_text(text: str, name: str, *, limit: int) -> None:
-    _check_length(text, name, limit=limit)
+    check_length(len(text), name, limit=limit)
     if not text.strip():
         raise _empty(name)
     _check_characters(name, text)
 
 
-def _check_length(text: str, name: str, *, limit: int) -> None:
-    if len(text) > limit * CHARACTERS_OF_A_TOKEN:
+def check_length(length: int, name: str, *, limit: int) -> None:
+    """Raise the Refusal TOO_LONG for so many characters as no prompt of `limit` tokens has."""
+    if length > limit * CHARACTERS_OF_A_TOKEN:
         raise _too_long(
             name,
-            f"The prompt has {len(text):,} characters, far more than the {limit:,} tokens that "
+            f"The prompt has {length:,} characters, far more than the {limit:,} tokens that "
             "fit here, prompt and answer together.",
             f"Shorten the prompt to fewer than {limit:,} tokens.",
         )

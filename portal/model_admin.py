@@ -6,14 +6,18 @@ keeps the database busy for minutes. Here a list answers what its filters are ab
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import DateField, Model, QuerySet
 from django.http import HttpRequest
+from django.utils.text import smart_split
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 from portal.accounts.addresses import with_addresses_normalised
+
+LONGEST_SEARCH, MOST_WORDS = 200, 12  # of a search; the rest is passed over
 
 
 class ModelAdmin(UnfoldModelAdmin):
@@ -22,9 +26,10 @@ class ModelAdmin(UnfoldModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> tuple["QuerySet[Any]", bool]:
-        """An address is found in whichever spelling it is typed."""
-        term = with_addresses_normalised(search_term)
-        return super().get_search_results(request, queryset, term)
+        """Of a few words, for Django compares each with each column; addresses in the form that is stored."""
+        term = with_addresses_normalised(search_term[:LONGEST_SEARCH])
+        words = islice(smart_split(term), MOST_WORDS)
+        return super().get_search_results(request, queryset, " ".join(words))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Whether a filter of this list writes such a parameter. Django answers others with 400."""

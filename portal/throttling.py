@@ -168,8 +168,8 @@ class Limit(SimpleRateThrottle):
         rates: dict[str, Any] = api_settings.DEFAULT_THROTTLE_RATES
         return rates.get(str(self.scope))
 
-    def is_exceeded(self) -> bool:
-        """Count one request. A wait is left in `seconds_left` when it is one too many."""
+    def is_exceeded(self, cost: int = 1) -> bool:
+        """Count one request, or one that costs as much as several. How long to wait is left in `seconds_left`."""
         if self.most is None or self.window is None:
             return False
         number, passed = divmod(self.timer(), self.window)
@@ -177,7 +177,7 @@ class Limit(SimpleRateThrottle):
         key = f"throttle:{self.scope}:{self.who}:{number:.0f}"
         try:
             self.cache.add(key, 0, timeout=self.window)
-            return int(self.cache.incr(key)) > self.most * self.times
+            return int(self.cache.incr(key, cost)) > self.most * self.times
         except ValueError:  # its time ran out between the two
             return False
         except Exception:
@@ -234,10 +234,10 @@ def check_wrong_token(request: HttpRequest | Request) -> None:
         raise problems.rate_limited(limit.seconds_left)
 
 
-def check_account(scope: Scope, account: Account) -> None:
-    """Raises Refusal RATE_LIMITED. For an act that has no address of its own."""
+def check_account(scope: Scope, account: Account, cost: int = 1) -> None:
+    """Raises Refusal RATE_LIMITED. For an act that has no address of its own, or costs more than another."""
     limit = Limit(scope, f"account:{account.pk}", times=2)
-    if limit.is_exceeded():
+    if cost and limit.is_exceeded(cost):
         raise problems.rate_limited(limit.seconds_left)
 
 

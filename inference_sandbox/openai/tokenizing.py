@@ -16,8 +16,12 @@ from inference_sandbox import asking, selectors
 from inference_sandbox.openai.door import door
 from inference_sandbox.openai.errors import invalid, of_refusal
 from inference_sandbox.openai.reading import Body, wrong
+from inference_sandbox.tokens import context_limit
+from portal import throttling
 from portal.accounts.models import Account
 from portal.refusals import Refusal
+
+CHARACTERS_OF_A_REQUEST = 4096
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
@@ -43,10 +47,12 @@ async def info(request: HttpRequest, account: Account, model: str = "") -> HttpR
 async def tokenize(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
     body = Body.of(request)
     revision = await _revision(account, model or _named(body))
-    found = await sync_to_async(_tokens)(revision, body.text("prompt"))
+    text = body.text("prompt")
+    await sync_to_async(_measure)(account, revision, text)
+    found = await sync_to_async(_tokens)(revision, text)
     if body.flag("add_special_tokens"):
         tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
-        found = tokenizer.encode("") + found
+        found = tokenizer.encode("") + found  # of nothing: the token that begins a text
     return JsonResponse({"tokens": found, "count": len(found)})
 
 
@@ -56,11 +62,14 @@ async def detokenize(request: HttpRequest, account: Account, model: str = "") ->
     revision = await _revision(account, model or _named(body))
     tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
     tokens = body.get("tokens")
+    most = asking.MOST_DETOKENIZED * context_limit(revision.release)
+    if isinstance(tokens, list) and len(tokens) > most:
+        raise invalid("tokens", f"Send at most {most:,} tokens in one request.")
     if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
         raise wrong("tokens", "a list of token ids")
     if not all(0 <= token < tokenizer.vocab_size for token in tokens):
         raise invalid("tokens", f"A token is outside the {tokenizer.vocab_size:,} of this model.")
-    return JsonResponse({"prompt": tokenizer.decode(tokens)})
+    return JsonResponse({"prompt": await sync_to_async(tokenizer.decode)(tokens)})
 
 
 def _named(body: Body) -> str:
@@ -86,6 +95,13 @@ def _named_revision(account: Account, name: str) -> Revision:
         return distribution.current_revision(selectors.require_playable(account, name))
     except Refusal as refusal:
         raise of_refusal(refusal, name) from refusal
+
+
+def _measure(account: Account, revision: Revision, text: str) -> None:
+    """Refuse what no prompt can be. A long text counts as several requests: the tokenizer takes as long."""
+    asking.check_length(len(text), "prompt", limit=context_limit(revision.release))
+    cost = len(text) // CHARACTERS_OF_A_REQUEST
+    throttling.check_account(throttling.Scope.TOKENIZING, account, cost)
 
 
 def _tokens(revision: Revision, text: str) -> list[int]:

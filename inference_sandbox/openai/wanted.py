@@ -46,7 +46,7 @@ def completion(body: Body, model: str = "") -> Wanted:
     return Wanted(
         **values,
         is_chat=False,
-        prompts=_prompts(body),
+        prompts=_prompts(body, values["n"]),
         max_tokens=body.whole("max_tokens", 16),
         logprobs=body.whole("logprobs"),
         echo=body.flag("echo"),
@@ -126,8 +126,8 @@ def _stops(value: Any) -> list[str]:
     return stops
 
 
-def _prompts(body: Body) -> list[Prompt]:
-    """A text, a list of texts, the tokens of one prompt, or a list of those."""
+def _prompts(body: Body, n: int) -> list[Prompt]:
+    """A text, a list of texts, the tokens of one prompt, or a list of those; each gets `n` choices."""
     value = body.get("prompt")
     if value is None:
         body.text("prompt")  # which says that it is missing
@@ -135,6 +135,11 @@ def _prompts(body: Body) -> list[Prompt]:
         value = [value]
     if not isinstance(value, list) or not value:
         raise wrong("prompt", "a string, tokens, or a list of either that is not empty")
+    if len(value) * n > MOST_RUNS_OF_A_JOB:
+        raise invalid(
+            "prompt",
+            f"Ask for 1 to {MOST_RUNS_OF_A_JOB} choices in one request, not {len(value) * n:,}.",
+        )
     return [_prompt(each) for each in value]
 
 

@@ -253,3 +253,10 @@ def test_a_pattern_that_could_run_wild_is_refused() -> None:
     assert patterns.problem(r"10\.\d{4,9}/\S+") == ""
     assert patterns.matches(r"10\.\d{4,9}/\S+", "10.1000/182")
     assert not patterns.matches(r"10\.\d{4,9}/\S+", "see 10.1000/182")
+
+
+def test_a_choice_that_is_sent_many_times_is_kept_once() -> None:
+    question = {"key": "data", "label": "Data", "type": "multiple_choice"}
+    form = Form(questions=[{**question, "choices": [["text", "Text"], ["code", "Code"]]}])
+    answers = clean_answers(form, {"data": ["text", "code"] * 50_000}, strict=True)
+    assert answers == {"data": ["text", "code"]}

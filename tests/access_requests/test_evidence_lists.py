@@ -81,6 +81,33 @@ def test_a_dump_of_both_schemas_is_loaded_with_its_version_and_date(db: None) ->
     }, "neither a closed institution's domain, nor the host of somebody's page"
 
 
+def test_a_zip_that_unpacks_to_far_more_than_it_is_or_holds_a_crowd_is_refused(db: None) -> None:
+    bomb = zipped(ror__json=b"[" + b" " * 30_000_000 + b"]")
+    crowd = zipped(**{f"f{number}__txt": b"" for number in range(101)}, ror__json=b"[]")
+    behind = io.BytesIO(zipped(ror__json=b"[]").getvalue() + b"more")
+    for packed, why in (
+        (bomb, "far larger unpacked"),
+        (crowd, "more than 100 files"),
+        (behind, "unpack it and load the file in it"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            services.load_list("institutions", packed, actor=None, file_name="ror.zip")
+        assert why in refused.value.detail
+    assert not Institution.objects.exists()
+
+
+def test_what_is_read_of_a_zip_ends_at_the_size_that_it_names(db: None) -> None:
+    """The size that was checked is the size that is unpacked."""
+    content = bytearray(zipped(ror__json=b"[" + b" " * 100_000 + b"]").getvalue())
+    at = content.rindex(b"PK\x01\x02") + 24
+    content[at : at + 4] = (10).to_bytes(4, "little")
+    with pytest.raises(Refusal) as refused:
+        services.load_list(
+            "institutions", io.BytesIO(bytes(content)), actor=None, file_name="ror.zip"
+        )
+    assert refused.value.code == Code.INVALID
+
+
 def test_of_a_zip_with_both_schemas_the_newer_is_read(db: None) -> None:
     packed = zipped(
         **{

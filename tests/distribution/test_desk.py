@@ -246,7 +246,7 @@ def test_countries_come_from_the_table_in_use_alone(manager: Account) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"\xff\xfe", b"192.0.2.0/24,Netherlands\n", b"x/y,NL\n", b"2001::,192.0.2.1,NL\n",
-     b"192.0.2.9,192.0.2.1,NL", b"a|NL|ipv4|nowhere|1|x|y"],
+     b"192.0.2.9,192.0.2.1,NL", b"a|NL|ipv4|nowhere|1|x|y", b"#" * 10_000],
 )  # fmt: skip
 def test_a_file_that_is_no_table_leaves_the_one_in_use(manager: Account, content: bytes) -> None:
     load(manager, REGISTRY)
