@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from distribution.checkpoints.headers import read_header
-from distribution.checkpoints.pickles import ImportFound, PickleTooLong, pickles_in
+from distribution.checkpoints.pickles import ImportFound, UnclearPickle, pickles_in
 from distribution.checkpoints.torch_archives import FIRST
 from distribution.errors import PublishError
 
@@ -166,8 +166,8 @@ def _check_pickles(name: str, content: mmap) -> None:
             f"It is a pickle that asks for `{found}`, which could run code when the file is loaded. {SAVE} "
             f"(if it is a text, change its first line)",
         ) from found
-    except PickleTooLong:
-        raise _refused(name, f"It is a pickle without an end. {SAVE}") from None
+    except UnclearPickle as error:
+        raise _refused(name, f"It is a pickle that cannot be followed: {error}. {SAVE}") from error
 
 
 SAVE = "Save tensors as safetensors or with torch.save(state_dict), and other data as JSON"

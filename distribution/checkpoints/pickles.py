@@ -31,8 +31,8 @@ class MalformedPickle(Exception):
     """No unpickler reads this to its end."""
 
 
-class PickleTooLong(MalformedPickle):
-    """It goes on for longer than is looked at."""
+class UnclearPickle(MalformedPickle):
+    """It is too long to follow, or unpicklers differ in what they read."""
 
 
 class ImportFound(Exception):
@@ -80,6 +80,9 @@ class Machine:
     ) -> None:
         self.data, self.at, self.left = data, at, most
         self.allowed, self.reduce, self.storage = allowed, reduce, storage
+        # Without calls we only look for an import, and rather go on where an unpickler would stop.
+        self.is_strict = reduce is not None
+        self.frame_end = at
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -95,7 +98,7 @@ class Machine:
     def _step(self) -> int:
         self.left -= 1
         if self.left < 0:
-            raise PickleTooLong("it has too many steps")
+            raise UnclearPickle("it has too many steps")
         if self.at >= len(self.data):
             raise MalformedPickle("its end is missing")
         self.at += 1
@@ -113,15 +116,30 @@ class Machine:
         start, self.at = self.at, self.at + count
         if self.at > len(self.data):
             raise MalformedPickle("its end is missing")
+        self._check_frame(start)
         return self.data[start : start + min(count, LONGEST)]
 
     def _line(self) -> bytes:
         end = self.data.find(b"\n", self.at)
         if end < 0:
             raise MalformedPickle("its end is missing")
-        line = self._take(end - self.at)
+        start, line = self.at, self._take(end - self.at)
         self.at += 1
+        self._check_frame(start)
         return line
+
+    def _begin_frame(self, length: int) -> None:
+        start, end = self.at, self.at + length
+        if end > len(self.data):
+            raise MalformedPickle("its end is missing")
+        if start < self.frame_end < end:
+            raise UnclearPickle("its frames overlap")
+        self.frame_end = max(end, self.frame_end)
+
+    def _check_frame(self, start: int) -> None:
+        """The unpickler in C leaves out what is left of a frame that does not hold a whole argument."""
+        if start < self.frame_end < self.at:
+            raise UnclearPickle("a frame ends within an argument")
 
     def _do(self, step: int, argument: bytes) -> None:
         code = bytes([step])
@@ -136,9 +154,11 @@ class Machine:
         elif code == b"i":
             self._pop_to_mark()
             raise ImportFound(*argument.decode().split("\n"))
+        elif code == b"\x95":
+            self._begin_frame(int.from_bytes(argument, "little"))
         elif code == b"\x80" and argument[0] > 5:
             raise MalformedPickle(f"it is of protocol {argument[0]}")
-        elif code not in b"\x80\x95":
+        elif code != b"\x80":
             raise MalformedPickle(f"opcode {step:#04x} is not one of plain data")
 
     def _import(self, module: Any, name: Any) -> None:
@@ -197,14 +217,19 @@ class Machine:
         del self.stack[-1]  # a mark, too
 
     def _extend(self, values: list[Any]) -> None:
-        if not isinstance(self._top(), list):
+        if isinstance(self._top(), list):
+            self._top().extend(values)
+        elif self.is_strict:  # otherwise perhaps a bytearray, which has items too
             raise MalformedPickle("items of something that is no list")
-        self._top().extend(values)
 
     def _set_items(self, pairs: list[Any]) -> None:
         table = self._top()
-        if not isinstance(table, dict) or len(pairs) % 2:
-            raise MalformedPickle("items of something that is no table")
+        if len(pairs) % 2:
+            raise MalformedPickle("a key without a value")
+        if not isinstance(table, dict):
+            if self.is_strict:  # otherwise perhaps a list, which has numbered items
+                raise MalformedPickle("items of something that is no table")
+            return
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             # A tuple may take for ever to hash: it becomes a key that nobody can name.
             table[key if isinstance(key, str | int | float) else _Opaque()] = value
@@ -215,12 +240,15 @@ class Machine:
         self._set_items(pairs)
 
     def _set_state(self) -> None:
-        """Nothing has a state but a state_dict, which has the versions of its modules."""
+        """Nothing has a state but a state_dict, which has the versions of its modules. An empty state does nothing."""
         state = self._pop()
         if not (
-            isinstance(self._top(), OrderedTable)
-            and isinstance(state, dict)
-            and state.keys() <= {"_metadata"}
+            (not self.is_strict and self._top() is not _MARK)
+            or (
+                isinstance(self._top(), OrderedTable)
+                and isinstance(state, dict)
+                and state.keys() <= {"_metadata"}
+            )
         ):
             raise MalformedPickle("it sets attributes")
 
@@ -245,6 +273,8 @@ def _text(encoding: str) -> Callable[[bytes], str]:
 
 
 def _quoted(value: bytes) -> str:
+    if len(value) == LONGEST:  # it is only the beginning
+        return ""
     value = value.strip()
     if len(value) < 2 or value[0] != value[-1] or value[:1] not in b"\"'":
         raise ValueError("a text without quotes")
@@ -260,7 +290,20 @@ def _signed(value: bytes) -> int:
 
 
 def _decimal(value: bytes) -> int | bool:
+    if len(value) == LONGEST:  # it is only the beginning
+        return 0
     return value == b"01" if value in (b"00", b"01") else int(value.removesuffix(b"L"), 0)
+
+
+def _c_number(value: bytes) -> int | bool:
+    """As strtol reads it, which also takes octal numbers and none at all."""
+    if match := re.fullmatch(rb"\s*[+-]?(0[0-7]*|)", value):
+        return int(match[1] or b"0", 8)
+    return _decimal(value)
+
+
+def _float(value: bytes) -> float:
+    return 0.0 if len(value) == LONGEST else float(value)
 
 
 def _opaque(_: bytes) -> _Opaque:
@@ -275,10 +318,11 @@ CONSTANTS: dict[bytes, Callable[[bytes], Any]] = {
     b"}": lambda _: {},
     b")": lambda _: (),
     b"(": lambda _: _MARK,
-    b"F": float,
+    b"F": _float,
     b"G": lambda value: struct.unpack(">d", value)[0],
     b"S": _quoted,
-    **dict.fromkeys((b"I", b"L"), _decimal),
+    b"I": _c_number,
+    b"L": _decimal,
     **dict.fromkeys((b"K", b"M"), _little),
     **dict.fromkeys((b"J", b"\x8a", b"\x8b"), _signed),
     **dict.fromkeys((b"U", b"T"), _text("latin-1")),
@@ -312,14 +356,14 @@ BUILDERS: dict[bytes, Callable[[Machine], None]] = {
 
 def pickles_in(data: bytes | mmap) -> Iterator[Any]:
     """The values of the pickles that lie one behind the other from the first byte on, as a program gets them
-    that unpickles a file of an unknown kind. Raises ImportFound and PickleTooLong.
+    that unpickles a file of an unknown kind. Raises ImportFound and UnclearPickle.
     """
     at = 0
     for _ in range(MOST_PICKLES):
         machine = Machine(data, at)
         try:
             yield machine.run()
-        except PickleTooLong:
+        except UnclearPickle:
             raise
         except MalformedPickle:
             return
@@ -328,4 +372,4 @@ def pickles_in(data: bytes | mmap) -> Iterator[Any]:
                 raise
             return
         at = machine.at
-    raise PickleTooLong("it is a row of pickles")
+    raise UnclearPickle("it is a row of pickles")

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 from pytest_django import Settings
 
 from access_requests.models import Grant
@@ -84,6 +85,22 @@ def script(line: Line, release: Release, folder: Path, alice: Account, tmp_path:
     (folder / "big.txt").write_bytes(os.urandom(3_000_000))
     granted(alice, publish(folder, repo_id=release.repo_id, actor=None).release)
     return script_of(alice, tmp_path / "here")
+
+
+# ---- hostile files -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """The file that hostile code makes, when it runs."""
+    return tmp_path / "it ran"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A file as torch writes it."""
+    torch.save({"x": torch.arange(3.0), "y": torch.zeros(2, 2)}, tmp_path / "good.pth")
+    return tmp_path / "good.pth"
 
 
 # ---- S3 ------------------------------------------------------------------------------------------
