@@ -110,10 +110,9 @@ def addresses_of(*accounts: "Account") -> set[str]:
 
 
 def confirmed_addresses_of(account: "Account") -> set[str]:
-    """Those that the person has shown to be theirs, and the one that they sign in with."""
+    """Those that the person has shown to be theirs."""
     confirmed = account.emailaddress_set.filter(verified=True)  # type: ignore[attr-defined]
-    others = confirmed.values_list("email", flat=True)
-    return {normalise_address(address) for address in (account.email, *others)}
+    return {normalise_address(address) for address in confirmed.values_list("email", flat=True)}
 
 
 def mailbox(address: str) -> str:
@@ -128,9 +127,9 @@ def mailboxes_of(*accounts: "Account") -> set[str]:
 
 
 def domains_of(account: "Account") -> set[str]:
-    """The domains of the confirmed addresses, with every domain above them."""
+    """The domains of the confirmed addresses and of the one to sign in with, with every domain above them."""
     found = set()
-    for address in confirmed_addresses_of(account):
+    for address in {account.email, *confirmed_addresses_of(account)}:
         labels = address.rpartition("@")[2].split(".")
         found |= {".".join(labels[start:]) for start in range(len(labels))}
     return found

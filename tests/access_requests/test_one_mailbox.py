@@ -149,3 +149,13 @@ def test_a_person_is_blocked_by_any_of_their_addresses(family: Family, manager: 
     answer = signed_in(manager).post("/admin/access_requests/block/add/", form)
     assert answer.status_code == 302, answer.text[:500]
     assert Block.objects.get().account == bob
+
+
+def test_an_address_that_is_not_confirmed_takes_no_place(
+    draft: Application, alice: Account
+) -> None:
+    bob = applicant("bob")
+    bob.emailaddress_set.update(verified=False)  # type: ignore[attr-defined]
+    services.invite(draft.pk, actor=alice, email=bob.email)
+    refusal = refusal_of(services.join, token_of(bob.email), actor=bob, typed_name=bob.name)
+    assert refusal.code == Code.NOT_ALLOWED

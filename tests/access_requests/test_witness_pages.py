@@ -1,10 +1,12 @@
 """The pages of those who vouch: the applicant's, the desk's, and the one behind the link."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access_requests import services
 from access_requests.models import Application, CoApplicant, State, Witness
@@ -181,7 +183,8 @@ def test_the_desk_sees_the_answers_sends_again_and_goes_without(
     before = desk.get(desk_of(claimed)).text
     assert "Not to be approved yet" in before
     assert "go_without" not in before, "a manager's matter"
-    end = {"releases": [claimed.releases.get().pk], "tier": "try", "ends_at": "2099-01-01"}
+    day = timezone.now().date() + timedelta(days=300)
+    end = {"releases": [claimed.releases.get().pk], "tier": "try", "ends_at": f"{day}"}
     seen = {"seen": seen_now(claimed.pk)}
     refused = desk.post(desk_of(claimed, "approve"), {**end, **seen})
     assert (refused.status_code, "the answer is not there" in refused.text) == (409, True)
@@ -375,7 +378,7 @@ def test_managers_set_it_per_release(release: Release, manager: Account, rita: A
     policy = release.decision_policy
     address = reverse("admin:access_requests_decisionpolicy_change", args=[policy.pk])
     given = {"release": release.pk, "approvals": 1, "checklist": "", "asks_referee": "on"}
-    given |= {"second_looks": 0}
+    given |= {"second_looks": 0, "max_grant_days": 365}
     assert signed_in(rita).post(address, given).status_code in (302, 403)
     policy.refresh_from_db()
     assert not policy.asks_referee

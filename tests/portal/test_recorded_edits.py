@@ -79,6 +79,7 @@ def test_a_policy_is_on_record_from_its_making_to_its_end(
 ) -> None:
     client, url = signed_in(manager), "/admin/access_requests/decisionpolicy/"
     form = {"release": release.pk, "approvals": 2, "checklist": SECRET, "second_looks": 0}
+    form["max_grant_days"] = 365
     assert client.post(f"{url}add/", form).status_code == 302
     policy = DecisionPolicy.objects.get()
     form = {**form, "approvals": 1}
