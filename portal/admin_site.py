@@ -9,6 +9,27 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
+# Who holds the role of a page, by the word in its line of the side bar (portal/unfold.py).
+READERS = {
+    "reviewer": "reviewers and managers",
+    "manager": "managers",
+    "auditor": "auditors and managers",
+    "operator": "operators and managers",
+    "superuser": "superusers",
+}
+
+
+def readers_of(request: HttpRequest) -> tuple[str, bool]:
+    """Whom this page of the admin is for, by the line of the side bar above it ("": it has none), and
+    whether that is the person who asks.
+    """
+    lines = [line for group in settings.UNFOLD["SIDEBAR"]["navigation"] for line in group["items"]]
+    above = [line for line in lines if request.path.startswith(str(line["link"]))]
+    if not above:
+        return "", False
+    permission = max(above, key=lambda line: len(str(line["link"])))["permission"]
+    return READERS[permission.rpartition("request_")[2]], import_string(permission)(request)
+
 
 class Desk(UnfoldAdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:

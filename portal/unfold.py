@@ -140,6 +140,9 @@ UNFOLD: dict[str, Any] = {
                     _link(
                         "Releases", "deployed_code", "admin:catalog_release_changelist", "manager"
                     ),
+                    _link(
+                        "Revisions", "layers", "admin:distribution_revision_changelist", "manager"
+                    ),
                     _link("Families", "category", "admin:catalog_family_changelist", "manager"),
                     _link("Licences", "gavel", "admin:catalog_licence_changelist", "manager"),
                     _link("Forms", "list_alt", "admin:access_requests_form_changelist", "manager"),

@@ -6,11 +6,13 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from portal import problems
 from portal import state as site_state
-from portal.accounts.roles import is_auditor, is_operator, is_reviewer
+from portal.accounts.roles import is_auditor, is_operator, is_reviewer, roles_of
+from portal.admin_site import readers_of
 from portal.catalog import selectors
 from portal.refusals import Code, Refusal
 
@@ -57,14 +59,30 @@ def health(request: HttpRequest) -> JsonResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return problems.respond(
-        request,
-        Refusal(
-            Code.NOT_ALLOWED,
-            "This part of the site is for its reviewers, managers, auditors and operators.",
-            "If you are one of them, ask a manager of this site for the role.",
-            url="/",
-        ),
+    held = roles_of(request.user)
+    refusal = _page_of_other_roles(request, held) if held else _page_of_roles()
+    return problems.respond(request, refusal)
+
+
+def _page_of_roles() -> Refusal:
+    return Refusal(
+        Code.NOT_ALLOWED,
+        "This part of the site is for its reviewers, managers, auditors and operators.",
+        "If you are one of them, ask a manager of this site for the role.",
+        url="/",
+    )
+
+
+def _page_of_other_roles(request: HttpRequest, held: list[str]) -> Refusal:
+    readers, is_reader = readers_of(request)
+    what = f"This page is for {readers or 'people with another role'}."
+    if is_reader:
+        what = "Nobody can do this here, whatever their role."
+    return Refusal(
+        Code.NOT_ALLOWED,
+        f"{what} You are signed in as {request.user}, {' and '.join(held)}.",
+        "Go back to your own start page. If your work needs this page, ask a manager of this site.",
+        url=reverse("admin:index"),
     )
 
 

@@ -93,6 +93,16 @@ def check_second_factor(account: Account | AnonymousUser) -> None:
         )
 
 
+def roles_of(account: Account | AnonymousUser) -> list[str]:
+    """The roles that the person holds now, in words: ["reviewer", "auditor"]."""
+    if not account.is_authenticated or not has_role(account, *Role):
+        return []
+    if account.is_superuser:
+        return ["superuser"]
+    named = _named(account)
+    return [role.value.removesuffix("s").lower() for role in Role if role.value in named]
+
+
 def is_reviewer(account: Account | AnonymousUser) -> bool:
     return has_role(account, Role.REVIEWER, Role.MANAGER)
 

@@ -80,3 +80,41 @@ def test_an_empty_list_offers_nothing_that_its_reader_may_not_do(db: None) -> No
     assert "Create a new item" not in empty
     fits = client.get("/admin/distribution/alarm/?kind__exact=burst").content.decode()
     assert "No alarm fits this search and these filters." in fits
+
+
+@pytest.mark.parametrize(
+    ("role", "address", "readers"),
+    [
+        (Role.REVIEWER, "/admin/catalog/licence/", "managers"),
+        (Role.REVIEWER, STATE, "operators and managers"),
+        (Role.REVIEWER, EVENTS, "auditors and managers"),
+        (Role.AUDITOR, GRANTS, "reviewers and managers"),
+        (Role.MANAGER, FACTORS, "superusers"),
+    ],
+)
+def test_a_page_of_another_role_says_whose_it_is_and_leads_back(
+    db: None, role: Role, address: str, readers: str
+) -> None:
+    client = signed_in(person("ruth", role))
+    answer = client.get(address)
+    page = answer.content.decode()
+    assert answer.status_code == 403
+    own = role.value.removesuffix("s").lower()
+    assert f"This page is for {readers}. You are signed in as Ruth Example, {own}." in page
+    assert "for the role" not in page
+    assert "Back to your start page" in page
+    assert client.get("/admin/", follow=True).status_code == 200
+
+
+def test_who_has_no_role_is_told_nothing_of_the_pages(db: None) -> None:
+    staff = person("nora")
+    staff.is_staff = True
+    staff.save()
+    answer = signed_in(staff).get(EVENTS, follow=True)
+    assert "This page is for" not in answer.content.decode()
+
+
+def test_what_nobody_does_in_the_admin_is_not_called_a_matter_of_role(manager: Account) -> None:
+    page = signed_in(manager).get(f"{GRANTS}add/").content.decode()
+    assert "Nobody can do this here" in page
+    assert "This page is for" not in page
