@@ -104,6 +104,11 @@ class DeskSerializer(serializers.Serializer[Any]):
     evidence = CheckSerializer(
         many=True, help_text="Made now; once it is decided, what was on the screen at the decision."
     )
+    corrected = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What the applicant changed since it was returned: questions, and parts of the "
+        "affiliation, by their names.",
+    )
     version = serializers.CharField(
         allow_null=True,
         help_text="What a decision is about: send it back with it. Null for who may not act on it, "
@@ -222,6 +227,7 @@ class _Desk:
         kept = evidence.kept(application)
         checks = kept or evidence.snapshot(application)
         self.evidence = evidence.readable(checks, role)
+        self.corrected = words.corrections(application)
         acts = inside and not kept
         self.version = versions.version_of(application, checks) if acts else None
         notes = application.notes.select_related("author")

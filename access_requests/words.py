@@ -259,6 +259,36 @@ def answered(
     ]
 
 
+# What an application keeps of the affiliation (Affiliation.snapshot), as pages call it.
+AFFILIATION: Mapping[str, str] = {
+    "category": "Category",
+    "institution": "Institution",
+    "country": "Country",
+    "position": "Position",
+    "web_page": "Web page",
+    "orcid": "ORCID iD",
+}
+
+
+def affiliated(application: Application, before: Mapping[str, str] | None = None) -> list[Answered]:
+    """The affiliation as submitted, and what changed since `before`; without what is empty."""
+    now = application.affiliation
+    then = now if before is None else before
+    rows = [(label, now.get(key, ""), then.get(key, "")) for key, label in AFFILIATION.items()]
+    return [
+        Answered(label, is_now, was, is_now != was) for label, is_now, was in rows if is_now or was
+    ]
+
+
+def corrections(application: Application) -> list[str]:
+    """What a correction changed, by the names that pages give it."""
+    table = selectors.answers_on_the_table(application)
+    rows = affiliated(application, table.affiliation_before)
+    if table.before is not None:
+        rows = [*answered(application, table.answers, table.before), *rows]
+    return [row.label for row in rows if row.changed]
+
+
 def _answered(
     question: Question, answers: Mapping[str, object], before: Mapping[str, object] | None
 ) -> Answered:

@@ -288,6 +288,7 @@ class ApplicationAdmin(Desk):
             },
             "typed": _typed_in_vain(bound, may),
             "answers": words.answered(obj, shown.answers, shown.before),
+            "affiliation": words.affiliated(obj, shown.affiliation_before),
             "corrected": shown.before is not None,
             # Reviewers apply too; then they see no more of their case than other applicants do.
             "evidence": _grouped(evidence.readable(checks, role)),

@@ -329,6 +329,7 @@ class Migration(migrations.Migration):
                 ('body', models.TextField()),
                 ('is_return', models.BooleanField(default=False)),
                 ('answers_before', models.JSONField(default=dict, help_text='The answers when it was returned, to show afterwards what changed.')),
+                ('affiliation_before', models.JSONField(default=dict, help_text='Likewise the affiliation.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('application', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='access_requests.application')),
                 ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),

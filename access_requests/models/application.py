@@ -224,6 +224,7 @@ class Message(models.Model):
     answers_before = models.JSONField(
         default=dict, help_text="The answers when it was returned, to show afterwards what changed."
     )
+    affiliation_before = models.JSONField(default=dict, help_text="Likewise the affiliation.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

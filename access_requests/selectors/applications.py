@@ -130,6 +130,7 @@ class OnTheTable:
 
     answers: Mapping[str, Any]
     before: Mapping[str, Any] | None  # as they were when returned, once they came back corrected
+    affiliation_before: Mapping[str, Any] | None = None  # likewise
 
 
 def last_return(application: Application) -> Message | None:
@@ -143,7 +144,9 @@ def answers_on_the_table(application: Application) -> OnTheTable:
         return OnTheTable(application.answers, None)
     if application.state in EDITABLE_STATES:
         return OnTheTable(returned.answers_before, None)
-    return OnTheTable(application.answers, returned.answers_before)
+    return OnTheTable(
+        application.answers, returned.answers_before, returned.affiliation_before or None
+    )
 
 
 def open_application(account: Account, family: Family) -> Application | None:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests import selectors
+from access_requests import selectors, words
 from access_requests.answers import clean_answers
 from access_requests.carrying import carry
 from access_requests.drafts import version_of
@@ -225,7 +225,12 @@ def _tell_of_submission(application: Application, *, again: bool) -> None:
     )
     if application.claimed_by and application.state == State.IN_REVIEW:
         Review.objects.create(application=application, reviewer=application.claimed_by)
-        send("application_corrected", to=application.claimed_by, application=application)
+        send(
+            "application_corrected",
+            to=application.claimed_by,
+            application=application,
+            changed=words.corrections(application),
+        )
 
 
 def withdraw(application_id: int, *, actor: Account) -> Application:

@@ -130,7 +130,9 @@ def _erase_application(application: Application) -> None:
 
 def _erase_talk(own: "models.QuerySet[Application]") -> None:
     """What both sides wrote on the person's applications, and what reviewers wrote about them."""
-    Message.objects.filter(application__in=own).update(body=GONE, answers_before={})
+    Message.objects.filter(application__in=own).update(
+        body=GONE, answers_before={}, affiliation_before={}
+    )
     Note.objects.filter(application__in=own).update(body=GONE)
     Recusal.objects.filter(application__in=own).update(reason=GONE)
     _blank(Opinion.objects.filter(application__in=own), "question", "answer")

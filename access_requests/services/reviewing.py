@@ -70,6 +70,7 @@ def return_for_correction(
             body=message,
             is_return=True,
             answers_before=application.answers,
+            affiliation_before=application.affiliation,
         )
         application.state = to
         application.save(update_fields=["state", "updated_at"])

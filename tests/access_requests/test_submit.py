@@ -6,13 +6,14 @@ from django.utils import timezone
 from access_requests import selectors, services
 from access_requests.models import Application, Form, LicenceAcceptance, State
 from access_requests.questions import DEFAULT_QUESTIONS
-from portal.accounts.models import Account
+from portal.accounts.models import Account, Affiliation
 from portal.audit.models import Verb
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
 from portal.mail.models import OutgoingMail
 from portal.refusals import Code, Refusal
 from tests.access_requests.conftest import another_release
 from tests.access_requests.people import ANSWERS, mails_to, verbs
+from tests.people import signed_in, with_token
 
 
 def refusal_of(call: object, *args: object, **kwargs: object) -> Refusal:
@@ -312,6 +313,42 @@ def test_a_corrected_application_goes_back_to_its_reviewer(
     message = again.messages.get()
     assert message.answers_before["intended_use"] == ANSWERS["intended_use"]
     assert again.reviews.count() == 2
+
+
+def test_an_affiliation_changed_in_a_correction_is_marked_like_an_answer(
+    returned: Application, alice: Account, rita: Account, mallory: Account
+) -> None:
+    """The reviewer asked for a page at the institution, which is part of the profile."""
+    edit = f"/applications/{returned.pk}/edit/"
+    page = signed_in(alice).get(edit).text
+    assert f'href="/account/?next={edit}"' in page
+    mine = Affiliation.objects.get(account=alice)
+    mine.web_page = "https://lab.test/people/alice"
+    mine.save()
+    again = services.submit(returned.pk, actor=alice, typed_name=alice.name)
+    body = OutgoingMail.objects.get(template="application_corrected").body
+    assert "- Web page\n" in body
+    assert "- Institution" not in body
+    shown = (
+        signed_in(rita)
+        .get(f"/admin/access_requests/application/{returned.pk}/change/")
+        .content.decode()
+    )
+    part = shown.split("Affiliation, as submitted")[1].split("</section>")[0]
+    assert part.count("changed</span>") == 1
+    assert part.index("https://lab.test/people/alice") < part.index("changed</span>")
+    review = with_token(rita).get(f"/api/v1/applications/{again.pk}/").json()["review"]
+    assert review["corrected"] == ["Web page"]
+    own = with_token(alice).get(f"/api/v1/applications/{again.pk}/").json()
+    assert own["review"] is None
+
+
+def test_a_correction_that_changes_nothing_says_so(
+    returned: Application, alice: Account, rita: Account
+) -> None:
+    services.submit(returned.pk, actor=alice, typed_name=alice.name)
+    mail = OutgoingMail.objects.get(template="application_corrected")
+    assert "Nothing in the answers or the affiliation changed" in mail.body
 
 
 def test_a_correction_of_a_claim_given_back_waits_for_anybody(
