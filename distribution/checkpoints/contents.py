@@ -16,6 +16,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+from distribution import folders
 from distribution.checkpoints.headers import read_header
 from distribution.checkpoints.pickles import ImportFound, UnclearPickle, pickles_in
 from distribution.checkpoints.torch_archives import FIRST
@@ -40,7 +41,8 @@ NUMPY = re.compile(
     rb"'shape': \([\d, ]*\), ?\}\s*",
     re.S,
 )
-YAML_CODE = re.compile(rb"!!python/|tag:yaml\.org,2002:python/")
+# A tag of Python, however it is written: by its whole name, by a prefix, or with %-escapes.
+YAML_CODE = re.compile(rb"^%TAG|!\S*(python/|%[0-9a-f]{2})", re.I | re.M)
 CODE_KEYS = ("auto_map", "custom_pipelines")  # of a configuration: which code from_pretrained runs
 
 
@@ -211,16 +213,29 @@ def _check_json(path: Path, with_code: bool) -> None:
         return table
 
     try:
-        json.loads(path.read_bytes().decode(), object_hook=note)
+        content = json.loads(path.read_bytes().decode(), object_hook=note)
     except (ValueError, RecursionError) as error:
         raise PublishError(
             f"{path.name} is not readable JSON ({error}). Correct it, then publish again."
         ) from error
+    if path.name.lower().endswith(".index.json"):
+        _check_index(path.name, content)
     if pointing and not with_code:
         raise _refused(
             path.name,
             f"Its `{pointing[0]}` makes from_pretrained run code. Remove that key, or {WITH_CODE}",
         )
+
+
+def _check_index(name: str, content: Any) -> None:
+    """An index names files beside it, and none elsewhere on the computer of who loads it."""
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    for file in files.values() if isinstance(files, dict) else ():
+        if not (isinstance(file, str) and folders.SEGMENT.fullmatch(file)):
+            raise PublishError(
+                f"{name} names a file that is not beside it: {str(file)[:80]!r}. Publish the index that was "
+                f"saved with these files."
+            )
 
 
 def _refused(name: str, why: str) -> PublishError:

@@ -25,7 +25,8 @@ def convert(folder: Path, paths: list[str], *, to: str, ranks: int, shard_size: 
     """
     safetensors = to == Revision.Layout.SAFETENSORS
     made = _to_safetensors(folder, shard_size) if safetensors else _to_original(folder, ranks)
-    if there := sorted({file.path for file in made} & set(paths)):
+    taken = {path.lower() for path in paths}  # some systems tell no upper from lower case
+    if there := sorted(file.path for file in made if file.path.lower() in taken):
         raise PublishError(
             f"The folder has {', '.join(there[:4])} already. Publish it without --also, or take "
             f"{'it' if len(there) == 1 else 'them'} out."

@@ -301,6 +301,13 @@ def test_a_layout_that_is_there_is_not_made_again(tmp_path: Path) -> None:
             add(folder, to)
 
 
+def test_a_file_is_not_made_beside_one_that_differs_in_case_alone(tmp_path: Path) -> None:
+    folder = original(tmp_path / "model")
+    (folder / "Config.json").write_text("{}")
+    with pytest.raises(PublishError, match=r"has config\.json already"):
+        add(folder, SAFETENSORS)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

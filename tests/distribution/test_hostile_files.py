@@ -72,6 +72,12 @@ def test_numpy_arrays_of_numbers_are_taken_and_of_objects_refused(
         ("x.dat", b"MZ" + bytes(58) + b"\x40\0\0\0PE\0\0", "program or a library"),
         ("modeling.pyc", b"\xa7\r\r\n", "compiled Python"),
         ("recipe.yaml", b"x: !!python/object/apply:os.system ['id']", "YAML tags"),
+        (
+            "recipe.yml",
+            b"%TAG !p! tag:yaml.org,2002:\n---\nx: !p!python/name:os.system",
+            "YAML tags",
+        ),
+        ("recipe.yml", b"x: !!%70ython/name:os.system", "YAML tags"),
         ("model.gguf", b"anything", "no GGUF file"),
     ],
 )
@@ -91,6 +97,15 @@ def test_code_of_the_model_is_published_only_on_demand(tmp_path: Path) -> None:
         assert "--with-code" in refusal(path)
         check_content(path, with_code=True)
     check_content(written(tmp_path / "tokenizer.json", b'{"vocab": {"auto_map": 7}}'))
+
+
+@pytest.mark.parametrize("file", ["../../evil.bin", "/etc/passwd", "a\\b.bin", 7])
+def test_an_index_that_names_a_file_elsewhere_is_refused(tmp_path: Path, file: object) -> None:
+    index = {"weight_map": {"a": "pytorch_model-00001-of-00001.bin"}}
+    path = tmp_path / "pytorch_model.bin.index.json"
+    check_content(written(path, json.dumps(index).encode()))
+    index["weight_map"]["b"] = file  # type: ignore[assignment]
+    assert "not beside it" in refusal(written(path, json.dumps(index).encode()))
 
 
 def test_a_folder_with_code_is_refused_and_published_with_the_option(tmp_path: Path) -> None:
