@@ -52,6 +52,15 @@ def test_an_ordinary_download_raises_nothing(grant: Grant, manager: Account) -> 
     assert not OutgoingMail.objects.exists()
 
 
+def test_what_a_proxy_or_store_was_asked_for_again_is_part_of_a_burst(
+    grant: Grant, manager: Account
+) -> None:
+    """Bytes of a resume count once in quotas; for an alarm they may all have left."""
+    rows(grant, 2, outcome="handed", bytes_asked=size_of(grant), bytes_counted=0)
+    assert alarms.raise_due() == 1
+    assert standing() == {"burst"}
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "times"),
     [
