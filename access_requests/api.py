@@ -28,8 +28,8 @@ from access_requests.serializers import (
     TextSerializer,
 )
 from portal.accounts.models import Account, Scope
-from portal.accounts.permissions import HasScope
-from portal.accounts.roles import check_second_factor, is_reviewer
+from portal.accounts.permissions import HasScope, scope_missing
+from portal.accounts.roles import check_second_factor, check_token_reaches_roles, is_reviewer
 from portal.refusals import Code, Refusal
 
 
@@ -40,6 +40,7 @@ def asker(request: Request) -> Account:
 
 
 def only_reviewers(account: Account) -> None:
+    check_token_reaches_roles(account)
     check_second_factor(account)
     if not is_reviewer(account):
         raise Refusal(
@@ -127,7 +128,7 @@ class Act(APIView):
     """One act on one application."""
 
     permission_classes = (HasScope,)
-    scope = Scope.REVIEW
+    scope: Scope | tuple[Scope, ...] = Scope.REVIEW
     input: type[serializers.Serializer] = NothingSerializer
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
@@ -136,6 +137,18 @@ class Act(APIView):
     def perform(self, request: Request, pk: int) -> Response:
         self.act(pk, asker(request), _valid(self.input, request))
         return detail(Application(pk=pk), request)
+
+
+def of_either_side(account: Account, application_id: int) -> None:
+    """Before an act that applicant and reviewers have in common: a token needs `apply` for one's own
+    application, and `review` for another's. Raises Refusal SCOPE_MISSING.
+    """
+    if account.token_scopes is None:
+        return
+    if not selectors.applications_of(account).filter(pk=application_id).exists():
+        check_token_reaches_roles(account)
+    elif Scope.APPLY not in account.token_scopes:
+        raise scope_missing(Scope.APPLY)
 
 
 class AttachmentOf(APIView):
@@ -267,7 +280,7 @@ class Refuse(Act):
 
 
 class Write(Act):
-    scope = Scope.APPLY
+    scope = (Scope.APPLY, Scope.REVIEW)
     input = TextSerializer
 
     @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
@@ -276,6 +289,7 @@ class Write(Act):
         return self.perform(request, pk)
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
+        of_either_side(actor, pk)
         services.write(pk, actor=actor, body=given["text"])
 
 

@@ -80,7 +80,7 @@ class AccessThenList(APIView):
     """
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
 
     @extend_schema(
         operation_id="access_then_list",
@@ -112,7 +112,7 @@ class AccessThenExport(APIView):
     """The whole answer, as `access-then/export.jsonl` or `.csv`."""
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
 
     @extend_schema(
         parameters=[*PARAMETERS, OpenApiParameter("kind", str, "path", enum=["jsonl", "csv"])],
@@ -130,7 +130,7 @@ class AccessThenDetail(APIView):
     """One grant at a moment: its decisions with their evidence, and the exact licence text."""
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
 
     @extend_schema(parameters=[AT], responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, pk: int) -> Response:

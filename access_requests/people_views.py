@@ -34,7 +34,7 @@ def people(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             member = services.invite(found.pk, actor=person(request), **form.cleaned_data)
         except Refusal as refusal:
-            if refusal.code not in (Code.INVALID, Code.QUOTA_EXHAUSTED):
+            if refusal.code not in (Code.INVALID, Code.RATE_LIMITED):
                 raise
             show(form, refusal)
         else:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access_requests import services
-from access_requests.api import Act, asker, detail
+from access_requests.api import Act, asker, detail, of_either_side
 from access_requests.models import Witness
 from access_requests.serializers import ApplicationDetailSerializer
 from portal.accounts.models import Account, Scope
@@ -40,11 +40,13 @@ class NameWitness(Act):
 
 
 class AskAgain(Act):
-    scope = Scope.APPLY
+    scope = (Scope.APPLY, Scope.REVIEW)
 
     @extend_schema(request=None, responses=ApplicationDetailSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Send the mail again with a new link (`pk` is the witness's): applicant and reviewers."""
+        found = Witness.objects.filter(pk=pk).first()
+        of_either_side(asker(request), found.application_id if found else 0)
         return detail(services.ask_again(pk, actor=asker(request)).application, request)
 
 

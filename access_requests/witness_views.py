@@ -67,7 +67,7 @@ def _name(request: HttpRequest, found: Application, form: NameWitnessForm) -> Ht
     try:
         made = services.name_witness(found.pk, actor=person(request), **form.cleaned_data)
     except Refusal as refusal:
-        if refusal.code == Code.QUOTA_EXHAUSTED:
+        if refusal.code == Code.RATE_LIMITED:
             show(form, refusal)
         elif refusal.code != Code.INVALID:
             raise

@@ -27,9 +27,9 @@ from inference_sandbox.stream import Entry, Kind
 from portal import problems
 from portal.accounts.authentication import token_of
 from portal.accounts.models import Account, Scope
-from portal.accounts.permissions import HasScope
+from portal.accounts.permissions import HasScope, require_scope
 from portal.fields import BoundedDictField, BoundedListField
-from portal.refusals import Code, Refusal
+from portal.refusals import Refusal
 
 MOST_TOKENS = 131_072
 # What the end of a stream tells.
@@ -237,13 +237,8 @@ def _streaming_person(request: HttpRequest) -> tuple[Account, int | None]:
         token = token_of(request)
     except exceptions.AuthenticationFailed as error:
         raise problems.as_refusal(error) or error from error
-    if token and Scope.SANDBOX not in token.scopes:
-        raise Refusal(
-            Code.SCOPE_MISSING,
-            f"This token lacks the scope `{Scope.SANDBOX}`.",
-            "Make a token with that scope on your account page.",
-            url="/account/tokens/",
-        )
+    if token:
+        require_scope(token, Scope.SANDBOX)
     account = token.account if token else request.user
     if not isinstance(account, Account):
         refusal = problems.as_refusal(exceptions.NotAuthenticated())

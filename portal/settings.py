@@ -269,8 +269,12 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CONFIRM_EMAIL_ON_GET = False
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_FORMS = {
+    "login": "portal.accounts.login_form.LoginForm",
+    "change_password": "portal.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "portal.accounts.password_forms.ResetPasswordForm",
+}
 ACCOUNT_SIGNUP_FORM_CLASS = "portal.accounts.forms.SignupForm"
-ACCOUNT_FORMS = {"login": "portal.accounts.login_form.LoginForm"}
 ACCOUNT_ADAPTER = "portal.accounts.adapter.AccountAdapter"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

@@ -24,11 +24,11 @@ from access_requests.admin.filters import (
     StateFilter,
     TabFilter,
 )
-from access_requests.models import Application, SavedFilter, State
+from access_requests.models import Application, State
 from access_requests.workflow import AWAITED_IN, THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
-from portal.names import clean_name
+from portal.refusals import Refusal
 
 Given = dict[str, Any]
 TOLD = {
@@ -172,17 +172,14 @@ class ApplicationAdmin(Desk):
     def save_filter(self, request: HttpRequest) -> HttpResponse:
         """Keep the list's address under a name, or forget that name."""
         self.desk_only(request)
-        query = request.POST.get("query", "")[:500]
-        name = clean_name(request.POST.get("name", ""))[:40]
-        mine = SavedFilter.objects.filter(owner=reviewer(request), name=name)
-        if "forget" in request.POST:
-            mine.delete()
-        elif name:
-            SavedFilter.objects.update_or_create(
-                owner=reviewer(request), name=name, defaults={"query": query}
-            )
-        else:
-            messages.error(request, "Give the filter a name, so that you find it again.")
+        query, name = request.POST.get("query", ""), request.POST.get("name", "")
+        try:
+            if "forget" in request.POST:
+                services.remove_filter(actor=reviewer(request), name=name)
+            else:
+                services.save_filter(actor=reviewer(request), name=name, query=query)
+        except Refusal as refusal:
+            messages.error(request, refusal.text)
         here = reverse("admin:access_requests_application_changelist")
         return redirect(f"{here}?{query}")
 

@@ -19,6 +19,7 @@ from access_requests.answers import AnswersForm
 from access_requests.models import Form
 from access_requests.questions import DEFAULT_QUESTIONS, TYPES
 from portal.accounts.roles import is_manager, is_reviewer
+from portal.accounts.views import person
 from portal.catalog.models import Family
 from portal.model_admin import ModelAdmin
 from portal.refusals import Refusal
@@ -146,9 +147,9 @@ class FormAdmin(ModelAdmin):
             return self._wrong(request, rows, family, form)
         try:
             saved = (
-                services.change_form(form.pk, questions)
+                services.change_form(form.pk, questions, actor=person(request))
                 if form
-                else services.make_form(family, questions)
+                else services.make_form(family, questions, actor=person(request))
             )
         except Refusal as refusal:
             messages.error(request, f"{refusal.detail} {refusal.way_out}")

@@ -22,6 +22,7 @@ from access_requests.services.coapplicants import (
 )
 from access_requests.services.conversation import note, write
 from access_requests.services.deciding import read_now
+from access_requests.services.filters import remove_filter, save_filter
 from access_requests.services.granting import (
     accept_licence,
     expire_grants,
@@ -126,9 +127,11 @@ __all__ = [
     "remind",
     "remind_holders",
     "remove",
+    "remove_filter",
     "return_for_correction",
     "revoke",
     "save_draft",
+    "save_filter",
     "search_document",
     "set_back",
     "share_out",

@@ -6,12 +6,15 @@ from django.db import transaction
 
 from access_requests import question_rules as rules
 from access_requests.models import Form
+from portal.accounts.models import Account
+from portal.audit.models import Verb
+from portal.audit.services import record
 from portal.catalog.models import Family
 from portal.refusals import Code, Refusal
 
 
 @transaction.atomic
-def make_form(family: Family, questions: Any) -> Form:
+def make_form(family: Family, questions: Any, *, actor: Account | None = None) -> Form:
     """A new version of the family's form; applications started from now on answer it.
 
     Raises Refusal INVALID saying what is wrong with the questions.
@@ -19,11 +22,13 @@ def make_form(family: Family, questions: Any) -> Form:
     _check(questions)
     Family.objects.select_for_update().get(pk=family.pk)  # two at once get two numbers
     newest = family.forms.order_by("-version").values_list("version", flat=True).first()
-    return Form.objects.create(family=family, version=(newest or 0) + 1, questions=questions)
+    form = Form.objects.create(family=family, version=(newest or 0) + 1, questions=questions)
+    record(Verb.FORM_MADE, form, actor=actor, family=family.pk, version=form.version)
+    return form
 
 
 @transaction.atomic
-def change_form(form_id: int, questions: Any) -> Form:
+def change_form(form_id: int, questions: Any, *, actor: Account) -> Form:
     """Change a form that nobody answers yet.
 
     Raises Refusal WRONG_STATE when it is frozen, or INVALID.
@@ -38,6 +43,7 @@ def change_form(form_id: int, questions: Any) -> Form:
         )
     form.questions = questions
     form.save(update_fields=["questions"])
+    record(Verb.FORM_CHANGED, form, actor=actor, version=form.version)
     return form
 
 

@@ -1,15 +1,24 @@
 """allauth's mails leave through our outbox, so that there is one way for mail."""
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
 
 from portal.absolute_urls import absolute_url
-from portal.accounts.addresses import clean_address
-from portal.accounts.models import Account
+from portal.accounts.addresses import clean_address, normalise_address
+from portal.accounts.models import Account, ApiToken
 from portal.accounts.roles import SET_UP, lacks_second_factor
 from portal.mail import services
+
+
+def network_of(address: str) -> str:
+    """What one subscriber has of the internet: an IPv4 address, or a /64 of IPv6."""
+    found = ip_address(address)
+    return str(ip_network((found, 64 if found.version == 6 else 32), strict=False))
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -23,6 +32,21 @@ class AccountAdapter(DefaultAccountAdapter):
     def clean_email(self, email: str) -> str:
         """Asked at sign-up, for another address, and for a new password: one form for each mailbox."""
         return clean_address(email)
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """To the tokens that are left, for they do not end with a password."""
+        left = ApiToken.objects.filter(account_id=request.user.pk).exists()
+        return reverse("accounts:tokens" if left else "accounts:profile")
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Wrong passwords for an account are counted apart for each network, and for each password that the account
+        had: who guesses locks their own network out, not the owner, and a reset begins the count again.
+        """
+        email = normalise_address(str(credentials.get("email", "")))
+        found = Account.objects.filter(email=email).values_list("password", flat=True)
+        mark = salted_hmac("weighbridge.attempts", found.first() or "").hexdigest()
+        network = network_of(self.get_client_ip(request))
+        super().pre_authenticate(request, **{**credentials, "email": f"{email} {network} {mark}"})
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         # allauth makes them from the Host header, which whoever asks for the mail chooses.

@@ -7,10 +7,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from portal.accounts import (
-            orcid,  # noqa: F401 - hears of linked iDs
-            schema,  # noqa: F401 - registers the token scheme
-        )
+        # Imported for what they register: signals' receivers, and the token scheme.
+        from portal.accounts import notices, orcid, schema, second_factor  # noqa: F401
         from portal.accounts.addresses import normalise_before_save
         from portal.accounts.roles import make_groups
 

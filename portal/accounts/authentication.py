@@ -15,6 +15,8 @@ from portal.accounts.models import Account, ApiToken
 def token_of(request: HttpRequest | Request) -> ApiToken | None:
     """The valid token that the request carries; None if it carries none at all.
 
+    Its account holds its roles only as far as the token's scopes say.
+
     Raises AuthenticationFailed for a token that is unknown, expired or of a closed account, and the Refusal
     RATE_LIMITED where a network sends one such after the other.
     """
@@ -35,6 +37,7 @@ def _valid_token(request: HttpRequest | Request) -> ApiToken | None:
     token = ApiToken.objects.select_related("account").filter(sha256=digest).first()
     if token is None or not token.account.is_active:
         raise exceptions.AuthenticationFailed("This token is unknown or was revoked.")
+    token.account.token_scopes = frozenset(token.scopes)
     now = timezone.now()
     if token.expires_at and token.expires_at <= now:
         raise exceptions.AuthenticationFailed(

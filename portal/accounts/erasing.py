@@ -181,6 +181,8 @@ def check_holds_no_role(account: Account) -> None:
 
 def erase_account(account: Account) -> None:
     """The account itself: who it was, how it signed in, and the mails it got."""
+    account.erased_at = timezone.now()
+    account.save(update_fields=["erased_at"])  # first, so that nobody is told of each row below
     _erase_mails(account)
     erase_log_entries(Account.objects.filter(pk=account.pk))
     # A log entry of an address has nothing but the address, and outlives it.
@@ -196,7 +198,6 @@ def erase_account(account: Account) -> None:
     account.is_active = account.is_staff = False
     account.set_unusable_password()
     account.last_login = None
-    account.erased_at = timezone.now()
     account.save()
 
 

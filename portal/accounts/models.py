@@ -44,6 +44,9 @@ class Account(AbstractBaseUser, PermissionsMixin):
         null=True, blank=True, editable=False, help_text="When nothing but the number was left."
     )
 
+    # Of an account that comes with a token: what that may. None in a browser, where there is none.
+    token_scopes: frozenset[str] | None = None
+
     objects = AccountManager()
 
     EMAIL_FIELD = "email"
@@ -60,6 +63,11 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    @property
+    def may_act_in_role(self) -> bool:
+        """Whether what the person comes with reaches as far as their roles do."""
+        return self.token_scopes is None or Scope.REVIEW in self.token_scopes
 
     @property
     def handle(self) -> str:
@@ -156,7 +164,7 @@ class Scope(models.TextChoices):
     APPLY = "apply", "apply: write and submit my applications"
     DOWNLOAD = "download", "download: links to weights I hold a grant for"
     SANDBOX = "sandbox", "sandbox: prompt models I hold a grant for"
-    REVIEW = "review", "review: decide applications (reviewers only)"
+    REVIEW = "review", "review: act in my roles: review, manage, read the audit log"
 
 
 class ApiToken(models.Model):

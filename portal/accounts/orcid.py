@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 
 from portal.accounts.models import Account
+from portal.accounts.notices import notify_owner
 from portal.audit.models import Verb
 from portal.audit.services import record
 
@@ -52,9 +53,11 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 def _linked(sociallogin: SocialLogin, **kwargs: Any) -> None:
     account, provider = sociallogin.account.user, sociallogin.account.provider
     record(Verb.SIGN_IN_LINKED, account, actor=account, provider=provider)
+    notify_owner(account, "sign_in_linked", kind=provider)
 
 
 @receiver(social_account_removed)
 def _unlinked(socialaccount: SocialAccount, **kwargs: Any) -> None:
     account = socialaccount.user
     record(Verb.SIGN_IN_UNLINKED, account, actor=account, provider=socialaccount.provider)
+    notify_owner(account, "sign_in_unlinked", kind=socialaccount.provider)

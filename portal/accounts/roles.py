@@ -1,7 +1,7 @@
 """The roles. Each is a Django group, given and taken in the admin by managers.
 
-Outside the demo a role needs a second factor at sign-in: until its person has set one up they do not
-hold it, at any door. `held` is the one place that says so.
+A token reaches them with the scope `review` alone. Outside the demo a role needs a second factor at
+sign-in: until its person has set one up they do not hold it. `has_role` is the one place that says so.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Exists, OuterRef, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 
-from portal.accounts.models import Account
+from portal.accounts.models import Account, Scope
 from portal.refusals import Code, Refusal
 
 
@@ -51,7 +51,7 @@ def holders(*roles: Role) -> "QuerySet[Account]":
 
 def has_role(account: Account | AnonymousUser, *roles: Role) -> bool:
     """Whether the person holds one of the roles now; one query. A superuser holds all."""
-    if not account.is_authenticated or not account.is_active:
+    if not account.is_authenticated or not account.is_active or not account.may_act_in_role:
         return False
     if account.is_superuser:
         return _has_factor(account)
@@ -78,8 +78,22 @@ def lacks_second_factor(account: Account | AnonymousUser) -> bool:
     """Whether the person was given a role that they do not hold yet, for want of a second factor."""
     if not settings.REQUIRE_MFA or not account.is_authenticated or not account.is_active:
         return False
-    given = account.is_superuser or bool(_named(account) & set(Role))
-    return given and not _has_factor(account)
+    return _is_given(account) and not _has_factor(account)
+
+
+def _is_given(account: Account) -> bool:
+    return account.is_superuser or bool(_named(account) & set(Role))
+
+
+def check_token_reaches_roles(account: Account | AnonymousUser) -> None:
+    """Raises Refusal SCOPE_MISSING for a token without `review` of a person who was given a role."""
+    if isinstance(account, Account) and not account.may_act_in_role and _is_given(account):
+        raise Refusal(
+            Code.SCOPE_MISSING,
+            f"Your roles reach through a token with the scope `{Scope.REVIEW}` alone.",
+            "Make a token with that scope on your account page.",
+            url="/account/tokens/",
+        )
 
 
 def check_second_factor(account: Account | AnonymousUser) -> None:

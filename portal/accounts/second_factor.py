@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import AddWebAuthnForm
@@ -16,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from portal import encryption
 from portal.accounts.models import Account
+from portal.accounts.notices import acting_account, notify_owner
 from portal.accounts.roles import SECOND_FACTORS, SET_UP, lacks_second_factor
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -109,7 +109,9 @@ def _record(verb: Verb, authenticator: Authenticator) -> None:
     """In the transaction of the change; allauth's own signals come after it."""
     if authenticator.type not in SECOND_FACTORS:
         return
-    account = Account(pk=authenticator.user_id)
-    by = getattr(context.request, "user", None)
-    actor = by if isinstance(by, Account) else account
-    record(verb, account, actor=actor, type=str(authenticator.type))
+    account = Account.objects.get(pk=authenticator.user_id)
+    record(verb, account, actor=acting_account() or account, type=str(authenticator.type))
+    if account.erased_at is None:
+        what = verb.value.removeprefix("account.")
+        kind = Authenticator.Type(authenticator.type).label
+        notify_owner(account, what, kind=kind)

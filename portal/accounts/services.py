@@ -7,9 +7,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.accounts.models import Account, Affiliation, ApiToken, Scope
+from portal.accounts.notices import notify_owner
 from portal.accounts.roles import Role, holders
 from portal.audit.models import Verb
 from portal.audit.services import record
+from portal.names import clean_name
 from portal.refusals import Code, Refusal
 
 TOKEN_DAYS = 365
@@ -22,6 +24,22 @@ def save_affiliation(affiliation: Affiliation, *, actor: Account) -> Affiliation
     affiliation.save()
     record(Verb.AFFILIATION_CHANGED, actor, actor=actor, category=affiliation.category)
     return affiliation
+
+
+@transaction.atomic
+def rename(account: Account, name: str, *, actor: Account) -> None:
+    """Give the account the (validated) name; nothing happens where it has that name."""
+    if (name := clean_name(name)) == Account.objects.get(pk=account.pk).name:
+        return
+    account.name = name
+    account.save(update_fields=["name"])
+    record_rename(account, actor=actor)
+
+
+def record_rename(account: Account, *, actor: Account) -> None:
+    """After the name of the account changed: accepted licences are signed with it."""
+    record(Verb.ACCOUNT_RENAMED, account, actor=actor)
+    notify_owner(account, "renamed")
 
 
 def check_roles(account: Account, *, actor: Account, wanted: set[str], is_active: bool) -> None:
@@ -116,3 +134,13 @@ def revoke_token(token_id: int, *, actor: Account) -> None:
         )
     record(Verb.TOKEN_REVOKED, token, actor=actor)
     token.delete()
+
+
+@transaction.atomic
+def revoke_tokens(account: Account, *, actor: Account) -> int:
+    """Delete every token of the account; say how many."""
+    tokens = list(ApiToken.objects.select_for_update().filter(account=account))
+    for token in tokens:
+        record(Verb.TOKEN_REVOKED, token, actor=actor)
+        token.delete()
+    return len(tokens)

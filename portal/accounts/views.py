@@ -27,7 +27,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     name_form = NameForm(request.POST or None, instance=Account.objects.get(pk=account.pk))
     form = AffiliationForm(request.POST or None, instance=affiliation)
     if request.method == "POST" and form.is_valid() and name_form.is_valid():
-        name_form.instance.save(update_fields=["name"])
+        services.rename(account, name_form.cleaned_data["name"], actor=account)
         services.save_affiliation(form.save(commit=False), actor=account)
         messages.success(request, "Saved.")
         return HttpResponseRedirect(_next(request) or reverse("accounts:profile"))

@@ -76,7 +76,7 @@ class EventList(generics.ListAPIView[Event]):
     """Events, newest first; filter by `verb`, `actor` (account id), `subject_type`, `subject_id`, time, `sealed`."""
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
     serializer_class = EventSerializer
     pagination_class = NewestFirst
 
@@ -88,7 +88,7 @@ class EventExport(APIView):
     """All events under the same filters, oldest first, as `export.jsonl` or `export.csv`."""
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
 
     @extend_schema(
         parameters=[*PARAMETERS, OpenApiParameter("kind", str, "path", enum=["jsonl", "csv"])],
@@ -102,7 +102,7 @@ class EventProof(APIView):
     """What a third party needs to check one event without this site."""
 
     permission_classes = (HasScope, IsAuditor)
-    scope = Scope.READ
+    scope = Scope.REVIEW
 
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, id: int) -> Response:

@@ -18,6 +18,15 @@ class Verb(models.TextChoices):
     ACCOUNT_ERASED = "account.erased"
     ERASURE_SCHEDULED = "erasure.scheduled"
     ERASURE_TAKEN_BACK = "erasure.taken_back"
+    ACCOUNT_RENAMED = "account.renamed"
+    PASSWORD_CHANGED = "account.password_changed"  # noqa: S105
+    PASSWORD_RESET = "account.password_reset"  # noqa: S105
+    ADDRESS_ADDED = "account.address_added"
+    ADDRESS_CONFIRMED = "account.address_confirmed"
+    ADDRESS_MADE_PRIMARY = "account.address_made_primary"
+    ADDRESS_CHANGED = "account.address_changed"
+    ADDRESS_REMOVED = "account.address_removed"
+    NEW_DEVICE = "account.signed_in_from_new_device"
     SECOND_FACTOR_ADDED = "account.second_factor_added"
     SECOND_FACTOR_REMOVED = "account.second_factor_removed"
     SIGN_IN_LINKED = "account.sign_in_linked"  # an ORCID iD
@@ -41,6 +50,10 @@ class Verb(models.TextChoices):
     FAMILY_CHANGED = "family.changed"
     LICENCE_DESCRIBED = "licence.described"
     POLICY_CHANGED = "policy.changed"
+    FORM_MADE = "form.made"  # a version of a family's questions
+    FORM_CHANGED = "form.changed"
+    FILTER_SAVED = "filter.saved"
+    FILTER_REMOVED = "filter.removed"
 
     APPLICATION_STARTED = "application.started"
     APPLICATION_SUBMITTED = "application.submitted"

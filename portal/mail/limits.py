@@ -38,7 +38,7 @@ LIMITS = (
 
 
 def check_limits(sender: Account, *, to: str, template: str, outside: bool) -> None:
-    """Before a mail is written. Raises Refusal QUOTA_EXHAUSTED."""
+    """Before a mail is written. Raises Refusal RATE_LIMITED."""
     mail = {"sender": sender, "to": to, "template": template}
     for limit in LIMITS:
         if not limit.outside or outside:
@@ -54,7 +54,7 @@ def _check(limit: Limit, alike: dict[str, Any]) -> None:
         return
     again = times[-1] + limit.within
     raise Refusal(
-        Code.QUOTA_EXHAUSTED,
+        Code.RATE_LIMITED,
         limit.text,
         f"Try again after {again:%-d %B %Y, %H:%M} UTC. Nothing was sent or changed.",
         headers={"Retry-After": str(max(1, int((again - now).total_seconds()) + 1))},

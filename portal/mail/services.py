@@ -27,7 +27,7 @@ def send(
     """Write a mail to `to`, rendered from `mail/<template>.txt`: first line subject, then a blank line, then body.
 
     The mail is about the accounts that the context holds, and about those that its rows say in `mail_subjects`.
-    `sender`: whose act sends it, where acts of people are limited. Raises Refusal QUOTA_EXHAUSTED.
+    `sender`: whose act sends it, where acts of people are limited. Raises Refusal RATE_LIMITED.
     """
     text = render_to_string(
         f"mail/{template}.txt", {**context, "to": to, "base_url": settings.BASE_URL}

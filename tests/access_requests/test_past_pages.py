@@ -99,7 +99,7 @@ def test_what_a_witness_wrote_is_not_shown_to_auditors(
     clock.forward(days=1)
     grant = Grant.objects.get()
     page = ask(signed_in(audrey), clock.time, f"{PAGE}{grant.pk}/").content.decode()
-    rest = ask(with_token(audrey, Scope.READ), clock.time, f"{API}{grant.pk}/").content.decode()
+    rest = ask(with_token(audrey, Scope.REVIEW), clock.time, f"{API}{grant.pk}/").content.decode()
     for told in (page, rest):
         assert vouching.SECRET not in told
         assert vouching.REFEREE["email"] not in told
@@ -139,8 +139,8 @@ def test_only_auditors_ask(
         assert signed_in(audrey).get(url, at).status_code == 200
     for url in (API, f"{API}{published.pk}/", f"{API}export.csv"):
         assert with_token(rita).get(url, at).status_code == 403
-        assert with_token(audrey, Scope.APPLY).get(url, at).status_code == 403
-        assert with_token(audrey, Scope.READ).get(url, at).status_code == 200
+        assert with_token(audrey, Scope.READ).get(url, at).status_code == 403
+        assert with_token(audrey, Scope.REVIEW).get(url, at).status_code == 200
 
 
 def test_the_page_is_linked_from_the_log(audrey: Account) -> None:
@@ -150,7 +150,7 @@ def test_the_page_is_linked_from_the_log(audrey: Account) -> None:
 def test_rest_answers_with_the_decision_the_evidence_and_the_text(
     clock: Clock, published: Grant, audrey: Account, alice: Account, rita: Account
 ) -> None:
-    client = with_token(audrey, Scope.READ)
+    client = with_token(audrey, Scope.REVIEW)
     at = f"{clock.time:%Y-%m-%dT%H:%M:%SZ}"
     answer = client.get(API, {"at": at, "release": published.release.slug}).json()
     (row,) = answer["results"]

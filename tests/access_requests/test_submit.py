@@ -394,10 +394,13 @@ def test_a_new_version_is_asked_from_then_on_and_old_drafts_keep_theirs(
     assert draft.form.version == 1
 
 
-def test_a_form_that_is_answered_is_frozen(draft: Application, family: Family) -> None:
-    assert refusal_of(services.change_form, draft.form_id, EVERY_TYPE).code == Code.WRONG_STATE
+def test_a_form_that_is_answered_is_frozen(
+    draft: Application, family: Family, manager: Account
+) -> None:
+    frozen = refusal_of(services.change_form, draft.form_id, EVERY_TYPE, actor=manager)
+    assert frozen.code == Code.WRONG_STATE
     free = services.make_form(family, EVERY_TYPE)
-    assert services.change_form(free.pk, EVERY_TYPE[:1]).questions == EVERY_TYPE[:1]
+    assert services.change_form(free.pk, EVERY_TYPE[:1], actor=manager).questions == EVERY_TYPE[:1]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,8 @@ def test_private_metadata_are_shown_to_holders_alone(
     Release.objects.update(metadata=Release.Metadata.PRIVATE)
     for knows in (alice, rita):
         assert sha256 in signed_in(knows).get(PAGE).content.decode()
-        assert with_token(knows, Scope.READ).get(FILES).status_code == 200
+        assert with_token(knows, Scope.READ, Scope.REVIEW).get(FILES).status_code == 200
+    assert with_token(rita, Scope.READ).get(FILES).status_code == 404, "a reviewer without `review`"
     for place in (PAGE, f"{PAGE}files/"):
         assert sha256 not in signed_in(mallory).get(place).content.decode()
     assert sha256 not in Client().get(PAGE).content.decode()

@@ -68,7 +68,7 @@ def test_a_person_reaches_an_address_outside_five_times_a_day_and_others_still_d
         mail(mallory)
     with pytest.raises(Refusal) as refused:
         mail(mallory)
-    assert refused.value.code == Code.QUOTA_EXHAUSTED
+    assert refused.value.code == Code.RATE_LIMITED
     assert int(refused.value.headers["Retry-After"]) > 80_000
     assert mail(alice), "another person's mail"
     assert mail(None), "the site's own"

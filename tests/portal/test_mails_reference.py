@@ -209,6 +209,7 @@ def test_the_mails_about_an_account(alice: Account, client: Client, settings: Se
         "account_already_exists",
         "password_reset_key",
         "unknown_account",
+        "account_changed",
         "email_confirmation",
     )
     for mail in OutgoingMail.objects.all():
