@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin import FieldListFilter, SimpleListFilter
 from django.db.models import Field, Model
@@ -174,7 +175,7 @@ def test_every_declared_filter_opens(db: None, rf: RequestFactory) -> None:
             closed += [
                 (model.__name__, name)
                 for name in names
-                if not model_admin.lookup_allowed(name, "1", request)
+                if not model_admin.lookup_allowed(name, "2026-01-01", request)
             ]
     assert seen > 30
     assert not closed
@@ -184,6 +185,54 @@ def test_nul_in_a_filter_is_refused(manager: Account) -> None:
     """PostgreSQL takes it in no text."""
     found = signed_in(manager).get("/admin/distribution/download/", {"code": "a\0b"})
     assert found.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ("/admin/access_requests/licenceacceptance/", {"accepted_at__year": "9999"}),
+        ("/admin/access_requests/licenceacceptance/", {"accepted_at__year": "9" * 30}),
+        ("/admin/distribution/download/", {"started_at__gte": "9999-12-31T23:59:59-23:59"}),
+        ("/admin/distribution/download/", {"started_at__lt": "0001-01-01T00:00:00+23:59"}),
+    ],
+)
+def test_a_day_that_no_calendar_has_is_refused(
+    manager: Account, address: str, query: dict[str, str]
+) -> None:
+    client = signed_in(manager)
+    assert client.get(address, query).status_code == 400
+    (name,) = query
+    good = "2026" if name.endswith("year") else "2026-11-30 00:00:00+00:00"
+    assert client.get(address, {name: good}).status_code == 200
+
+
+def test_the_export_of_events_takes_the_filters_of_the_list_alone(db: None) -> None:
+    client = signed_in(person("audrey", Role.AUDITOR))
+    address = "/admin/audit/event/export/jsonl/"
+    assert client.get(address, {"verb__exact": "token.created"}).status_code == 200
+    assert client.get(address, {"data__contains": "x"}).status_code == 400
+    assert client.get(address, {"actor__password__startswith": "md5"}).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["reviewer", "operator"])
+def test_choices_of_a_field_are_offered_to_those_who_may_open_their_list(
+    db: None, rf: RequestFactory, kind: str
+) -> None:
+    """`/admin/autocomplete/` takes any field of any model, used by a form or not."""
+    account = staff(kind)
+    client, request = signed_in(account), rf.get("/")
+    request.user = account
+    registered, seen = dict(LISTS), 0
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            related = registered.get(field.related_model) if field.many_to_one else None
+            if related is None or related.has_view_permission(request):
+                continue
+            seen += 1
+            asked = {"app_label": model._meta.app_label, "model_name": model._meta.model_name}
+            answer = client.get("/admin/autocomplete/", {**asked, "field_name": field.name})
+            assert answer.status_code in (403, 404), (model, field)
+    assert seen > 10
 
 
 def test_a_row_is_referred_to_by_its_key_alone(db: None, rf: RequestFactory) -> None:
