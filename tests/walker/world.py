@@ -153,7 +153,8 @@ def _apply(world: World, owner: str) -> None:
         services.claim(application.pk, actor=world.people[holder])
     around.talk(world, owner, claimed[0], world.people[holders[0]])
     around.second_look(world, owner, approved)
-    grants = list(Grant.objects.filter(account=world.people[owner]).order_by("id"))
+    # The published release first, whose grant stays open.
+    grants = list(Grant.objects.filter(account=world.people[owner]).order_by("release_id"))
     services.suspend(
         grants[1].pk, actor=world.people["mona"], reason=world.plant(owner, "suspension", both)
     )
