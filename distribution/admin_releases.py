@@ -48,7 +48,7 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
     prepopulated_fields = {"slug": ("name",)}
     actions_detail = ("withdraw", "take_down", "restore", "downloads")
 
-    @display(description="If something is wrong")
+    @display(description="Stop access")
     def acts(self, release: Release) -> str:
         """The ways to close it, from the list."""
         if release.status == Release.Status.WITHDRAWN:
@@ -56,6 +56,8 @@ class ReleaseAdmin(ManagersOnly, ModelAdmin):
             return format_html('<a href="{}">Restore</a>', url)
         args = [release.pk]
         withdraw = reverse("admin:catalog_release_withdraw", args=args)
+        if not release.is_published:
+            return format_html('<a href="{}">Withdraw</a>', withdraw)
         take_down = reverse("admin:catalog_release_take_down", args=args)
         return format_html(
             '<a href="{}">Withdraw</a> · <a href="{}">Take down</a>', withdraw, take_down

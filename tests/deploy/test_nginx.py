@@ -15,6 +15,7 @@ from django.urls import resolve
 from access_requests.admin import lists
 from access_requests.files import ATTACHMENT_LIMIT
 from distribution import admin as networks
+from portal.body_limits import UPLOADS, limit_of
 from portal.secret_paths import SECRET_PATHS
 from tests.deploy import nginx
 from tests.serving import serving
@@ -212,23 +213,35 @@ MIB = 2**20
 LOADING = "/admin/{}/load/"
 
 
-@pytest.mark.parametrize(
-    ("path", "promised"),
-    [
-        ("/api/v1/applications/7/attachments/plan/", ATTACHMENT_LIMIT),
-        # Several questions may each want a file.
-        ("/applications/7/edit/", 12 * ATTACHMENT_LIMIT),
-        ("/applications/new/llama/", 12 * ATTACHMENT_LIMIT),
-        (LOADING.format("access_requests/evidencelist"), lists.MOST_BYTES),
-        (LOADING.format("access_requests/evidencelist") + "ror/", lists.MOST_BYTES),
-        (LOADING.format("distribution/networklist"), networks.MOST_BYTES),
-    ],
-)
-def test_what_the_pages_promise_to_take_passes_the_proxy(
-    proxy: httpx.Client, path: str, promised: int
+PROMISED = {
+    "/api/v1/applications/7/attachments/plan/": ATTACHMENT_LIMIT,
+    # Several questions may each want a file.
+    "/applications/7/edit/": 12 * ATTACHMENT_LIMIT,
+    "/applications/new/llama/": 12 * ATTACHMENT_LIMIT,
+    LOADING.format("access_requests/evidencelist"): lists.MOST_BYTES,
+    LOADING.format("access_requests/evidencelist") + "ror/": lists.MOST_BYTES,
+    LOADING.format("distribution/networklist"): networks.MOST_BYTES,
+}
+
+
+@pytest.mark.parametrize("path", PROMISED)
+def test_what_the_pages_promise_to_take_passes_proxy_and_site(
+    proxy: httpx.Client, path: str
 ) -> None:
     resolve(path)  # an address of the site
-    assert answer_to_a_body_of(promised + 64 * 1024, proxy, path) == 100  # the form around the file
+    size = PROMISED[path] + 64 * 1024  # the form around the file
+    assert size <= limit_of(path)
+    assert answer_to_a_body_of(size, proxy, path) == 100
+
+
+@pytest.mark.parametrize("path", [*PROMISED, "/account/", "/v1/completions"])
+def test_the_proxy_takes_what_the_site_itself_would_take(proxy: httpx.Client, path: str) -> None:
+    assert answer_to_a_body_of(limit_of(path), proxy, path) == 100
+
+
+def test_every_address_of_uploads_is_among_these() -> None:
+    for pattern, _ in UPLOADS:
+        assert any(pattern.match(path) for path in PROMISED), pattern.pattern
 
 
 def test_a_body_that_no_page_takes_is_refused_by_the_proxy(proxy: httpx.Client) -> None:
