@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client
+from pytest_django import Settings
 
 from access_requests import services
 from access_requests.files import ATTACHMENT_LIMIT, real_type
@@ -256,6 +258,28 @@ def test_the_first_save_of_all_can_bring_a_file(
     assert f'action="/applications/{draft.pk}/edit/"' in response.text
     assert (draft.state, draft.answers["letter"]["name"]) == (State.DRAFT, "letter.pdf")
     assert draft.answers["title"] == "Negation"
+
+
+def test_one_file_too_many_in_a_minute_says_so_and_loses_nothing_typed(
+    asking: Application, release: Release, settings: Settings
+) -> None:
+    cache.clear()
+    rates = {"uploads": "1/minute"}  # an account has twice as much
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    client, address = signed_in(asking.applicant), f"/applications/{asking.pk}/edit/"
+    sent = {"releases": [release.slug], **posted(GOOD)}
+    for name in ("one.pdf", "two.pdf"):
+        client.post(address, {**sent, "answers-letter": upload(PDF, name)})
+    response = client.post(address, {**sent, "answers-letter": upload(PDF, "three.pdf")})
+    assert response.status_code == 422
+    assert "Too many requests of this kind" in response.text
+    assert f'value="{GOOD["title"]}"' in response.text
+    asking.refresh_from_db()
+    assert asking.answers["letter"]["name"] == "two.pdf"
+    program = with_token(asking.applicant, Scope.APPLY)
+    rest = program.post(f"/api/v1/applications/{asking.pk}/attachments/letter/", {})
+    assert rest.status_code == 429  # page and program share the count
+    cache.clear()
 
 
 # ---- Over REST -----------------------------------------------------------------------------------
