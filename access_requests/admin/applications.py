@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from unfold.decorators import action, display
 
@@ -24,7 +23,7 @@ from access_requests.admin.filters import (
     StateFilter,
     TabFilter,
 )
-from access_requests.models import Application, State
+from access_requests.models import WAITS, Application, State
 from access_requests.workflow import AWAITED_IN, THE_DESK, Action, Role, actions_for
 from portal.accounts.models import Account
 from portal.accounts.roles import is_manager
@@ -74,7 +73,7 @@ class ApplicationAdmin(Desk):
     sortable_by = ("row", "age")
     search_fields = ("search_text",)  # shows the box; what it finds is said by `search`
     search_help_text = "Name, e-mail, institution, reference, or words of the answers"
-    ordering = ("submitted_at", "id")
+    ordering = (WAITS.asc(), "id")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Application]":
         rows = selectors.seen_by(reviewer(request), selectors.submitted(), "pk")
@@ -118,12 +117,12 @@ class ApplicationAdmin(Desk):
 
     @display(
         description="Waits",
-        ordering="submitted_at",
+        ordering=WAITS,
         label={"ok": "success", "soon": "warning", "over": "danger", "": ""},
     )
     def age(self, obj: Application) -> tuple[str, str]:
         waits = selectors.age_of(obj)
-        return (waits.level, waits.words) if waits else ("", age_in_words(obj))
+        return (waits.level, waits.words) if waits else ("", _waited(obj))
 
     def get_actions(self, request: HttpRequest) -> Any:
         """Bulk acts are for managers; deciding is never one of them."""
@@ -273,7 +272,7 @@ class ApplicationAdmin(Desk):
         checks = kept or evidence.snapshot(obj)
         return {
             "application": obj,
-            "age": age_in_words(obj),
+            "age": _waited(obj),
             "waits": selectors.age_of(obj),
             "is_own": is_own,
             "barred": selectors.why_barred(person, obj) if role == Role.BARRED else "",
@@ -367,10 +366,7 @@ def _typed_in_vain(bound: dict[str, forms.Form], may: set[str]) -> str:
     return next((str(data[name]) for name in texts if data.get(name)), "")
 
 
-def age_in_words(application: Application) -> str:
-    """How long it waits, or waited, for its decision."""
-    if application.submitted_at is None:
-        return ""
-    end = application.decided_at or timezone.now()
-    days = (end - application.submitted_at).days
-    return "less than a day" if days < 1 else "1 day" if days == 1 else f"{days} days"
+def _waited(application: Application) -> str:
+    """How long it took to the decision that stands."""
+    time = selectors.waiting_time(application)
+    return selectors.waited(time.days) if time is not None else ""

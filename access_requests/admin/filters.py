@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access_requests import selectors
 from access_requests.admin.desk import reviewer
-from access_requests.models import Application, State
+from access_requests.models import WAITS, Application, State
 from portal.accounts.models import Affiliation
 
 Choices = Iterable[tuple[str, str]]
@@ -105,7 +105,8 @@ class AgeFilter(SimpleListFilter):
         days = self.value()
         if not days or days not in ("3", "7", "14", "30"):
             return queryset
-        return queryset.filter(submitted_at__lt=timezone.now() - timedelta(days=int(days)))
+        waiting = queryset.annotate(waits=WAITS)
+        return waiting.filter(waits__lt=timezone.now() - timedelta(days=int(days)))
 
 
 class RunningFilter(SimpleListFilter):

@@ -2,6 +2,7 @@ import access_requests.models.attachment
 import access_requests.models.people
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.comparison
 import portal.accounts.addresses
 import uuid
 from django.conf import settings
@@ -589,7 +590,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='application',
-            index=models.Index(fields=['state', 'submitted_at'], name='application_queue'),
+            index=models.Index(models.F('state'), django.db.models.functions.comparison.Coalesce('appealed_at', 'submitted_at'), name='application_queue'),
         ),
         migrations.AddIndex(
             model_name='application',
@@ -601,19 +602,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='application',
-            index=models.Index(condition=models.Q(('prepared_at', None)), fields=['submitted_at'], name='application_unprepared'),
+            index=models.Index(condition=models.Q(('prepared_at', None)), fields=['updated_at'], name='application_unprepared'),
         ),
         migrations.AddIndex(
             model_name='application',
-            index=models.Index(fields=['submitted_at', 'id'], name='application_age'),
+            index=models.Index(django.db.models.functions.comparison.Coalesce('appealed_at', 'submitted_at'), models.F('id'), name='application_age'),
         ),
         migrations.AddIndex(
             model_name='application',
-            index=models.Index(fields=['category', 'submitted_at', 'id'], name='application_category'),
+            index=models.Index(models.F('category'), django.db.models.functions.comparison.Coalesce('appealed_at', 'submitted_at'), models.F('id'), name='application_category'),
         ),
         migrations.AddIndex(
             model_name='application',
-            index=models.Index(fields=['family', 'state', 'submitted_at'], name='application_family'),
+            index=models.Index(models.F('family'), models.F('state'), django.db.models.functions.comparison.Coalesce('appealed_at', 'submitted_at'), name='application_family'),
         ),
         migrations.AddIndex(
             model_name='application',

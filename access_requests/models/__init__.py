@@ -1,4 +1,5 @@
 from access_requests.models.application import (
+    WAITS,
     Application,
     LicenceAcceptance,
     Message,
@@ -39,6 +40,7 @@ __all__ = [
     "DEFAULT_TARGET_DAYS",
     "OPEN_STATES",
     "QUEUE_STATES",
+    "WAITS",
     "AnswerBand",
     "Application",
     "Attachment",

@@ -1,4 +1,4 @@
-"""Reads of applications: who may see which, the queue, and how long it takes."""
+"""Reads of applications: who may see which."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from access_requests.models import Application, Attachment, AutomaticRule, Form,
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
-from access_requests.selectors.second_looks import blind_to, check_not_blind, open_look
-from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, QUEUE_STATES, Role, State
+from access_requests.selectors.second_looks import check_not_blind, open_look
+from access_requests.workflow import EDITABLE_STATES, OPEN_STATES, Role, State
 from portal.accounts import roles
 from portal.accounts.models import Account
 from portal.catalog.models import Family, Release
@@ -160,26 +160,6 @@ def refused_last(account: Account, family: Family) -> Application | None:
     """
     last = account.applications.select_related("family", "form").filter(family=family).first()
     return last if last and last.state == State.REFUSED else None
-
-
-def review_queue(account: Account) -> "QuerySet[Application]":
-    """What waits for a decision, oldest first; without what this person is recused from."""
-    waiting = submitted().filter(state__in=QUEUE_STATES).exclude(recusals__reviewer=account)
-    waiting = waiting.exclude(pk__in=blind_to(account))
-    return waiting.order_by("submitted_at", "id")
-
-
-def queue_position(application: Application) -> int | None:
-    """1 for the application that waits longest; None when it is not in the queue."""
-    if application.state not in QUEUE_STATES or application.submitted_at is None:
-        return None
-    at = application.submitted_at
-    before = Q(submitted_at__lt=at) | Q(submitted_at=at, pk__lt=application.pk)
-    return Application.objects.filter(before, state__in=QUEUE_STATES).count() + 1
-
-
-def queue_length() -> int:
-    return Application.objects.filter(state__in=QUEUE_STATES, submitted_at__isnull=False).count()
 
 
 def current_form(family: Family) -> Form:

@@ -13,8 +13,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from access_requests.models import Application, Grant
-from access_requests.selectors.applications import review_queue, submitted
+from access_requests.selectors.applications import submitted
 from access_requests.selectors.doors import running
+from access_requests.selectors.queue import review_queue
 from access_requests.selectors.second_looks import seen_by
 from access_requests.workflow import QUEUE_STATES, State
 from portal.accounts.addresses import account_at

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from access_requests.models import Application
 from access_requests.services.acts import act, required_text
+from access_requests.services.preparing import index
 from access_requests.workflow import Action
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -36,6 +37,7 @@ def appeal(application_id: int, *, actor: Account, text: str) -> Application:
         application.claimed_by = None
         application.claimed_at = None
         _save(application)
+        index(application)
         record(Verb.APPLICATION_APPEALED, application, actor=actor)
         send("application_appealed", to=application.applicant, application=application)
     return application

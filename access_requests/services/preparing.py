@@ -12,13 +12,14 @@ from access_requests import evidence, orcid_api
 from access_requests.models import AnswerBand, Application, OrcidRecord, State
 from access_requests.names import name_key
 from access_requests.services.rules import apply_rules
+from access_requests.workflow import QUEUE_STATES
 from portal.accounts.models import ORCID_FORM
 from portal.queue import enqueue_on_commit
 
 log = logging.getLogger(__name__)
 KEEPS = timedelta(days=7)  # a public record is not looked up again before
 INDEX_BATCH = 100  # applications written at once: a second of work, for which others wait
-SWEEP_FROM, SWEEP_BACK = timedelta(minutes=2), timedelta(days=2)
+SWEEP_AFTER = timedelta(minutes=2)  # the task that was queued has that long
 
 
 def index(application: Application) -> None:
@@ -53,18 +54,22 @@ def prepare_review(application_id: int) -> None:
         return
     look_up_orcid(application.affiliation.get("orcid", ""))
     apply_rules(application_id)
-    Application.objects.filter(pk=application_id).update(prepared_at=timezone.now())
+    # What was submitted again meanwhile, or appealed, has a preparation of its own before it.
+    same = {"acceptance": application.acceptance_id, "appealed_at": application.appealed_at}
+    Application.objects.filter(pk=application_id, **same).update(prepared_at=timezone.now())
 
 
 def prepare_left_over() -> int:
-    """What a broker that was down, or a worker that died, left unprepared."""
-    now = timezone.now()
+    """What a broker that was down, or a worker that died, left unprepared: first submissions, and later ones.
+
+    The newest first, so that some that can never be prepared hold up no other.
+    """
     left = Application.objects.filter(
         prepared_at=None,
-        submitted_at__lt=now - SWEEP_FROM,
-        submitted_at__gt=now - SWEEP_BACK,
+        state__in=QUEUE_STATES,
+        updated_at__lt=timezone.now() - SWEEP_AFTER,
     )
-    ids = list(left.values_list("pk", flat=True)[:200])
+    ids = list(left.order_by("-updated_at").values_list("pk", flat=True)[:200])
     for pk in ids:
         try:
             prepare_review(pk)

@@ -357,11 +357,11 @@ def _future(day: datetime | None, field: str) -> datetime | None:
 
 def _measured(application: Application) -> dict[str, Any]:
     """What the fairness page counts of a decision that was just written."""
-    begun, end = application.waits_since, application.decided_at
+    waited = selectors.waiting_time(application)
     return {
         "category": application.affiliation.get("category", ""),
         "region": region_of(application.affiliation.get("country", "")),
-        "days": (end - begun).total_seconds() / 86400 if begun and end else None,
+        "days": waited.total_seconds() / 86400 if waited is not None else None,
     }
 
 

@@ -263,7 +263,7 @@ def test_the_sweep_prepares_what_a_broker_lost_and_one_failure_stops_no_other(
     ids = [applied(by(f"{name}@lab.test"), release).pk for name in ("bob", "carol")]
     assert services.prepare_left_over() == 0, "the task has its two minutes first"
     Application.objects.filter(pk__in=ids).update(
-        submitted_at=timezone.now() - services.preparing.SWEEP_FROM
+        updated_at=timezone.now() - services.preparing.SWEEP_AFTER
     )
     asked = services.preparing.apply_rules
 
