@@ -52,9 +52,12 @@ def only_reviewers(account: Account) -> None:
 
 def detail(application: Application, request: Request, status_code: int = 200) -> Response:
     found = selectors.application_for(asker(request), application.pk)
-    return Response(
-        ApplicationDetailSerializer(found, context={"request": request}).data, status=status_code
-    )
+    return answer(found, request, status_code)
+
+
+def answer(found: Application, request: Request, status_code: int = 200) -> Response:
+    given = ApplicationDetailSerializer(selectors.read_case(found), context={"request": request})
+    return Response(given.data, status=status_code)
 
 
 class ApplicationList(generics.ListAPIView[Application]):
@@ -101,7 +104,7 @@ class ApplicationDetail(APIView):
 
     @extend_schema(responses=ApplicationDetailSerializer)
     def get(self, request: Request, pk: int) -> Response:
-        return detail(selectors.application_for(asker(request), pk), request)
+        return answer(selectors.application_for(asker(request), pk), request)
 
     @extend_schema(
         request=ChangeSerializer,

@@ -230,10 +230,8 @@ class _Desk:
         self.corrected = words.corrections(application)
         acts = inside and not kept
         self.version = versions.version_of(application, checks) if acts else None
-        notes = application.notes.select_related("author")
-        asked = application.opinions.select_related("asked_by", "reviewer")
-        self.notes = list(notes) if inside else []
-        self.opinions = list(asked) if inside else []
+        self.notes = list(application.notes.all()) if inside else []
+        self.opinions = list(application.opinions.all()) if inside else []
 
 
 class AskSerializer(serializers.Serializer[Any]):

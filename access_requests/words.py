@@ -168,7 +168,7 @@ CLOSED: Mapping[str, str] = {
 def next_of(application: Application) -> str:
     """What happens next, for its applicant."""
     state = State(application.state)
-    if state in SECOND and selectors.endorsements(application).exists():
+    if state in SECOND and selectors.endorsements(application):
         return SECOND[state]
     if state == State.REFUSED and application.appealed_at is not None:
         return "The appeal is over and the refusal stands. " + NEXT[state]

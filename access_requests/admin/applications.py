@@ -264,6 +264,7 @@ class ApplicationAdmin(Desk):
         self, request: HttpRequest, obj: Application, bound: dict[str, forms.Form]
     ) -> dict[str, Any]:
         person = reviewer(request)
+        selectors.read_case(obj)
         role = selectors.role_in(person, obj)
         may = self._may(person, obj, role)
         shown = selectors.answers_on_the_table(obj)
@@ -294,8 +295,8 @@ class ApplicationAdmin(Desk):
             "may_see_rule": is_manager(person),
             "evidence_is_kept": bool(kept),
             "events": [] if is_own else words.latest(words.events(obj)),
-            "thread": obj.messages.select_related("author"),
-            "reviews": [] if is_own else obj.reviews.select_related("reviewer"),
+            "thread": obj.messages.all(),
+            "reviews": [] if is_own else obj.reviews.all(),
             "grants": [
                 selectors.standing_of(grant)
                 for grant in selectors.seen_by(person, selectors.grants_of(obj.applicant))
@@ -325,13 +326,13 @@ class ApplicationAdmin(Desk):
 def _inside(person: Account, application: Application) -> dict[str, Any]:
     """What those who review it see, and neither the applicant nor who is barred."""
     return {
-        "notes": application.notes.select_related("author"),
-        "opinions": application.opinions.select_related("reviewer", "asked_by"),
-        "recusals": application.recusals.select_related("reviewer"),
+        "notes": application.notes.all(),
+        "opinions": application.opinions.all(),
+        "recusals": application.recusals.all(),
         "vouching": selectors.vouching_of(application),
         "missing": selectors.kinds_missing(application),
         "approvals_needed": selectors.approvals_needed(application, application.releases.all()),
-        "first_approval": selectors.endorsements(application).last(),
+        "first_approval": selectors.last_endorsement(application),
         "asked_of_me": selectors.opinion_asked_of(person, application),
     }
 

@@ -150,10 +150,13 @@ class ApproveForm(ChecklistForm):
     def __init__(self, application: Application, data: Any = None) -> None:
         open_ones = application.releases.exclude(status=Release.Status.WITHDRAWN)
         end = min(timezone.now() + DEFAULT_GRANT, selectors.latest_end(application.releases.all()))
-        initial = {"releases": open_ones, "ends_at": end.date()}
-        if first := selectors.endorsements(application).last():
+        offered = [
+            one for one in application.releases.all() if one.status != Release.Status.WITHDRAWN
+        ]
+        initial: dict[str, Any] = {"releases": offered, "ends_at": end.date()}
+        if first := selectors.last_endorsement(application):
             initial |= {
-                "releases": open_ones.filter(repo_id__in=first.terms["releases"]),
+                "releases": [one for one in offered if one.repo_id in first.terms["releases"]],
                 "tier": first.terms["tier"],
                 "ends_at": datetime.fromisoformat(first.terms["ends_at"]).date(),
             }

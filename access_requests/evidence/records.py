@@ -6,6 +6,7 @@ from django.db.models import Count, QuerySet
 
 from access_requests.evidence.base import Check, check, mail_domain
 from access_requests.models import Application, Grant, State
+from access_requests.selectors.people import IN
 
 
 def history(application: Application) -> Check:
@@ -79,11 +80,11 @@ def _by_state(found: "QuerySet[Application]") -> dict[str, int]:
 
 
 def coapplicants(application: Application) -> Check:
-    people = application.coapplicants.filter(status__in=["joined", "admitted"])
+    people = [one for one in application.coapplicants.all() if one.status in IN]
     named = [
         f"{one.account} ({mail_domain(one.email)}; {one.affiliation.get('position', '')}, "
         f"{one.affiliation.get('institution', '')})"
-        for one in people.select_related("account")
+        for one in people
     ]
     return check(
         "coapplicants",

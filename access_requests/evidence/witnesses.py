@@ -23,8 +23,8 @@ Found = tuple[str, str]  # result, finding
 def checks(application: Application) -> list[Check]:
     """One check for each kind that the releases ask for, or that somebody was asked for."""
     asked = kinds_asked(application.releases.all())
-    people = list(application.witnesses.exclude(status=Status.NAMED))
-    waivers = {one.kind: one for one in application.waivers.select_related("decided_by")}
+    people = [one for one in application.witnesses.all() if one.status != Status.NAMED]
+    waivers = {one.kind: one for one in application.waivers.all()}
     made = []
     for kind, make in ((Kind.OFFICIAL, _official), (Kind.REFEREE, _referee)):
         named = [one for one in people if one.kind == kind]

@@ -5,10 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 from django.http import Http404
 
-from access_requests.models import Application, Attachment, AutomaticRule, Form, Message
+from access_requests.models import (
+    Application,
+    Attachment,
+    AutomaticRule,
+    CoApplicant,
+    Form,
+    LicenceAcceptance,
+    Message,
+    Note,
+    Opinion,
+    Recusal,
+    Review,
+    Waiver,
+)
 from access_requests.questions import DEFAULT_QUESTIONS
 from access_requests.selectors.people import is_in
 from access_requests.selectors.policy import why_barred
@@ -53,7 +66,7 @@ def why_not_decider(account: Account, *, holder: Account, application: Applicati
 
 def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]":
     """With what every page and every answer of the API shows."""
-    releases = Prefetch("releases", queryset=Release.objects.select_related("family"))
+    releases = Release.objects.select_related("family", "decision_policy")
     return applications.select_related(
         "applicant",
         "family",
@@ -62,7 +75,30 @@ def with_parts(applications: "QuerySet[Application]") -> "QuerySet[Application]"
         "form",
         "claimed_by",
         "decided_by",
-    ).prefetch_related(releases)
+    ).prefetch_related(Prefetch("releases", queryset=releases))
+
+
+def read_case(application: Application) -> Application:
+    """With all that gathered around it, read once for a page that shows it and for the evidence beside it.
+
+    Not under a lock: an act writes some of it, and would not see what it wrote.
+    """
+    prefetch_related_objects(
+        [application],
+        Prefetch(
+            "acceptance", LicenceAcceptance.objects.select_related("licence_version__licence")
+        ),
+        Prefetch("coapplicants", CoApplicant.objects.select_related("account")),
+        Prefetch("messages", Message.objects.select_related("author")),
+        Prefetch("notes", Note.objects.select_related("author")),
+        Prefetch("opinions", Opinion.objects.select_related("reviewer", "asked_by")),
+        Prefetch("recusals", Recusal.objects.select_related("reviewer")),
+        Prefetch("reviews", Review.objects.select_related("reviewer")),
+        Prefetch("waivers", Waiver.objects.select_related("decided_by")),
+        "second_looks",
+        "witnesses",
+    )
+    return application
 
 
 def submitted() -> "QuerySet[Application]":
@@ -135,7 +171,8 @@ class OnTheTable:
 
 def last_return(application: Application) -> Message | None:
     """The last return for correction: what to mend, and the answers as they were."""
-    return application.messages.filter(is_return=True).last()
+    returns = [one for one in application.messages.all() if one.is_return]
+    return returns[-1] if returns else None
 
 
 def answers_on_the_table(application: Application) -> OnTheTable:

@@ -12,7 +12,9 @@ IN = (CoApplicant.Status.JOINED, CoApplicant.Status.ADMITTED)
 
 def is_in(account: Account, application: Application) -> bool:
     """Whether the person is a co-applicant of the application."""
-    return application.coapplicants.filter(account=account, status__in=IN).exists()
+    return any(
+        one.account_id == account.pk and one.status in IN for one in application.coapplicants.all()
+    )
 
 
 def coapplicants_of(application: Application) -> "QuerySet[CoApplicant]":
@@ -49,14 +51,13 @@ def vouched(account: Account, application: Application) -> bool:
 
 def addresses_heard(application: Application) -> set[str]:
     """The mailboxes that the witnesses of the application answered from."""
-    answered = [Witness.Status.ANSWERED, Witness.Status.DECLINED]
-    said = application.witnesses.filter(status__in=answered)
-    return {mailbox(address) for address in said.values_list("email", flat=True)}
+    answered = (Witness.Status.ANSWERED, Witness.Status.DECLINED)
+    return {mailbox(one.email) for one in application.witnesses.all() if one.status in answered}
 
 
 def mailboxes_in(application: Application) -> set[str]:
     """The mailboxes of everybody who applies: the applicant's, the co-applicants', and where those were invited."""
-    places = application.coapplicants.exclude(status__in=GONE).select_related("account")
+    places = [one for one in application.coapplicants.all() if one.status not in GONE]
     joined = [place.account for place in places if place.account]
     invited = {mailbox(place.email) for place in places}
     return invited | mailboxes_of(application.applicant, *joined)

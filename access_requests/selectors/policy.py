@@ -16,10 +16,10 @@ from access_requests.models import (
     ReasonTemplate,
     Renewal,
     Review,
+    SecondLook,
 )
 from access_requests.models.policy import DEFAULT_MAX_GRANT_DAYS
 from access_requests.selectors.people import addresses_heard, vouched
-from access_requests.selectors.second_looks import open_look
 from access_requests.workflow import APPEAL_STATES, AWAITED_IN, DECIDED_STATES
 from portal.accounts import roles
 from portal.accounts.addresses import addresses_of, digests, domains_of, mailboxes_of
@@ -30,44 +30,73 @@ from portal.refusals import Code, Refusal
 
 def why_barred(account: Account, application: Application) -> str:
     """Why this reviewer may not act on this application; empty when they may."""
-    if application.recusals.filter(reviewer=account).exists():
+    if account.pk in recused_from(application):
         return "You declared a conflict of interest."
     if vouched(account, application):
         return "You answered as a witness; somebody else decides."
-    if open_look(account, application.pk):
+    if account.pk in _asked_to_look(application):
         return "You are asked for a second look at it; give that first."
     if application.state in APPEAL_STATES and decided_before(account, application):
         return "You decided this application; its appeal is decided by somebody else."
     if application.state in DECIDED_STATES:
         return ""
-    if endorsements(application).filter(reviewer=account).exists():
+    if any(one.reviewer_id == account.pk for one in endorsements(application)):
         return "You approved it already; the second approval is another person's."
     return ""
 
 
+def recused_from(application: Application) -> set[int]:
+    """Who declared a conflict of interest, by id."""
+    return {one.reviewer_id for one in application.recusals.all()}
+
+
+def _asked_to_look(application: Application) -> set[int]:
+    """Who has a second look to give, by id."""
+    looks = application.second_looks.all()
+    return {one.reviewer_id for one in looks if one.outcome == SecondLook.Outcome.OPEN}
+
+
 def decided_before(account: Account, application: Application) -> bool:
     """Whether the person took part in the decision that is appealed against."""
-    took_part = [Review.Outcome.APPROVED, Review.Outcome.REFUSED, Review.Outcome.ENDORSED]
-    before = Q(outcome__in=took_part, closed_at__lte=application.appealed_at)
-    return (
-        application.decided_by_id == account.pk
-        or application.reviews.filter(before, reviewer=account).exists()
+    took_part = (Review.Outcome.APPROVED, Review.Outcome.REFUSED, Review.Outcome.ENDORSED)
+    appealed = application.appealed_at
+    return application.decided_by_id == account.pk or any(
+        one.reviewer_id == account.pk
+        and one.outcome in took_part
+        and bool(one.closed_at and appealed and one.closed_at <= appealed)
+        for one in application.reviews.all()
     )
 
 
-def endorsements(application: Application) -> "QuerySet[Review]":
+def endorsements(application: Application) -> list[Review]:
     """First approvals that still count.
 
     Not those given before a return for correction or an appeal, for what was approved has changed
     since; nor those of a person who declared a conflict of interest afterwards.
     """
-    given = application.reviews.filter(outcome=Review.Outcome.ENDORSED)
-    recused = application.recusals.values("reviewer")
-    returned = application.messages.filter(is_return=True).last()
-    since = [at for at in (application.appealed_at, returned and returned.created_at) if at]
-    if since:
-        given = given.filter(closed_at__gt=max(since))
-    return given.exclude(reviewer__in=recused)
+    returned = [one.created_at for one in application.messages.all() if one.is_return]
+    since = max([at for at in (application.appealed_at, *returned) if at], default=None)
+    recused = recused_from(application)
+    return [
+        one
+        for one in application.reviews.all()
+        if one.outcome == Review.Outcome.ENDORSED
+        and one.reviewer_id not in recused
+        and (since is None or bool(one.closed_at and one.closed_at > since))
+    ]
+
+
+def last_endorsement(application: Application) -> Review | None:
+    """The first of two approvals, where a second one is to come."""
+    given = endorsements(application)
+    return given[-1] if given else None
+
+
+def policies_of(releases: Iterable[Release]) -> list[DecisionPolicy]:
+    """How these releases are decided on, in the catalogue's order. No query where they were read with it."""
+    ordered = sorted(releases, key=lambda release: (release.position, release.pk))
+    found = [getattr(release, "decision_policy", None) for release in ordered]
+    return [policy for policy in found if policy is not None]
 
 
 def first_approval(one: CoApplicant | Renewal, application: Application | None) -> Account | None:
@@ -80,11 +109,11 @@ def first_approval(one: CoApplicant | Renewal, application: Application | None) 
 
 def latest_end(releases: Iterable[Release]) -> datetime:
     """The end of the last day until which a grant for all of these may run when it is given now."""
-    chosen = [release.pk for release in releases]
-    policies = DecisionPolicy.objects.filter(release__in=chosen)
-    limits = dict(policies.values_list("release", "max_grant_days"))
+    chosen = list(releases)
+    limits = {policy.release_id: policy.max_grant_days for policy in policies_of(chosen)}
     days = min(
-        (limits.get(pk, DEFAULT_MAX_GRANT_DAYS) for pk in chosen), default=DEFAULT_MAX_GRANT_DAYS
+        (limits.get(release.pk, DEFAULT_MAX_GRANT_DAYS) for release in chosen),
+        default=DEFAULT_MAX_GRANT_DAYS,
     )
     last = timezone.now().astimezone(UTC) + timedelta(days=days)
     return last.replace(hour=23, minute=59, second=59, microsecond=999_999)
@@ -92,22 +121,17 @@ def latest_end(releases: Iterable[Release]) -> datetime:
 
 def approvals_needed(application: Application | None, releases: Iterable[Release]) -> int:
     """How many different people have to approve these releases of this application."""
-    chosen = [release.pk for release in releases]
-    if application:
-        asked = application.opinions.filter(kind=Opinion.Kind.DECISION)
-        if asked.exclude(reviewer__in=application.recusals.values("reviewer")).exists():
+    recused = recused_from(application) if application else set()
+    for one in application.opinions.all() if application else ():
+        if one.kind == Opinion.Kind.DECISION and one.reviewer_id not in recused:
             return 2
-    two = DecisionPolicy.objects.filter(release__in=chosen, approvals__gte=2)
-    return 2 if two.exists() else 1
+    two = DecisionPolicy.Approvals.TWO
+    return 2 if any(policy.approvals >= two for policy in policies_of(releases)) else 1
 
 
 def checklist(releases: Iterable[Release]) -> list[str]:
     """The items for these releases, each once."""
-    chosen = [release.pk for release in releases]
-    policies = DecisionPolicy.objects.filter(release__in=chosen).order_by(
-        "release__position", "release_id"
-    )
-    return list(dict.fromkeys(item for policy in policies for item in policy.items))
+    return list(dict.fromkeys(item for policy in policies_of(releases) for item in policy.items))
 
 
 def reasons_for(family: Family) -> "QuerySet[ReasonTemplate]":
@@ -170,13 +194,12 @@ def colleagues(application: Application | None = None) -> "QuerySet[Account]":
         return found.order_by("name", "pk")
     barred = {
         application.applicant_id,
-        *endorsements(application).values_list("reviewer", flat=True),
+        *(one.reviewer_id for one in endorsements(application)),
     }
     if heard := addresses_heard(application):
         people = found.prefetch_related("emailaddress_set")
         barred |= {one.pk for one in people if heard & mailboxes_of(one)}
-    barred |= set(application.recusals.values_list("reviewer", flat=True))
-    barred |= set(application.second_looks.filter(outcome="").values_list("reviewer", flat=True))
+    barred |= recused_from(application) | _asked_to_look(application)
     if application.appealed_at and application.state in APPEAL_STATES:
         barred |= {one.pk for one in found if decided_before(one, application)}
     return found.exclude(pk__in=[pk for pk in barred if pk]).order_by("name", "pk")
@@ -186,11 +209,11 @@ def opinion_asked_of(account: Account, application: Application) -> Opinion | No
     """The review that somebody waits for from this person; none once it is decided."""
     if application.state not in AWAITED_IN:
         return None
-    if application.recusals.filter(reviewer=account).exists():
+    if account.pk in recused_from(application):
         return None
-    return application.opinions.filter(
-        reviewer=account, kind=Opinion.Kind.REVIEW, advice=Opinion.Advice.OPEN
-    ).first()
+    wanted = (account.pk, Opinion.Kind.REVIEW, Opinion.Advice.OPEN)
+    asked = application.opinions.all()
+    return next((one for one in asked if (one.reviewer_id, one.kind, one.advice) == wanted), None)
 
 
 def second_decider(application: Application) -> Account | None:

@@ -13,6 +13,7 @@ from access_requests.questions import asked as asked_questions
 from access_requests.questions import hidden
 from access_requests.selectors.applications import answers_on_the_table, role_in
 from access_requests.selectors.people import mailboxes_in
+from access_requests.selectors.policy import policies_of
 from access_requests.workflow import (
     AWAITED_IN,
     DECIDED_STATES,
@@ -34,9 +35,12 @@ AGAIN = (Status.ASKED, Status.LAPSED, Status.BOUNCED)  # the mail can be sent on
 
 def kinds_asked(releases: Iterable[Release]) -> list[Witness.Kind]:
     """Who has to vouch where these releases are asked for."""
-    rows = DecisionPolicy.objects.filter(release__in=[release.pk for release in releases])
-    asks = list(rows.values_list("asks_official", "asks_referee"))
-    return [kind for at, kind in enumerate(Kind) if any(row[at] for row in asks)]
+    policies = policies_of(releases)
+    asks = {
+        Kind.OFFICIAL: any(policy.asks_official for policy in policies),
+        Kind.REFEREE: any(policy.asks_referee for policy in policies),
+    }
+    return [kind for kind in Kind if asks[kind]]
 
 
 def kinds_missing(
@@ -47,13 +51,13 @@ def kinds_missing(
     if not asked:
         return []
     there = _answered_by_others(application)
-    there |= set(application.waivers.values_list("kind", flat=True))
+    there |= {one.kind for one in application.waivers.all()}
     return [kind for kind in asked if kind not in there]
 
 
 def _answered_by_others(application: Application) -> set[str]:
     """The kinds that were answered by somebody who is not, by now, one of those who apply."""
-    answered = list(application.witnesses.filter(status=Status.ANSWERED))
+    answered = [one for one in application.witnesses.all() if one.status == Status.ANSWERED]
     erased = application.applicant.erased_at  # then one address stands in place of all
     own = mailboxes_in(application) if answered and not erased else set()
     return {one.kind for one in answered if mailbox(one.email) not in own}
@@ -174,10 +178,10 @@ def _words(one: Witness) -> str:
 
 
 def vouching_of(application: Application) -> list[Vouching]:
-    """For each kind that the releases ask for, or that somebody was named for. Three queries."""
+    """For each kind that the releases ask for, or that somebody was named for."""
     asked = kinds_asked(application.releases.all())
-    people = list(application.witnesses.exclude(status=Status.REPLACED))
-    waived = set(application.waivers.values_list("kind", flat=True))
+    people = [one for one in application.witnesses.all() if one.status != Status.REPLACED]
+    waived = {one.kind for one in application.waivers.all()}
     open_ = application.state in TAKES_WITNESSES
     found = []
     for kind in Kind:

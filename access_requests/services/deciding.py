@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from access_requests import versions
+from access_requests import selectors, versions
 from access_requests.models import Application, State
-from access_requests.selectors import role_in
 from access_requests.services.acts import act
 from access_requests.versions import Snapshot
 from access_requests.workflow import Action, actions_for
@@ -30,7 +29,9 @@ def deciding(
         if isinstance(seen, Snapshot)
         else read_where(
             application_id,
-            lambda found: action in actions_for(State(found.state), role_in(actor, found)),
+            lambda found: (
+                action in actions_for(State(found.state), selectors.role_in(actor, found))
+            ),
         )
     )
     with act(application_id, action, actor=actor) as (application, to):
@@ -41,7 +42,7 @@ def deciding(
 
 def read_now(application_id: int) -> Snapshot:
     """For who decides without a screen: an automatic rule, and a hub client. Outside of any transaction."""
-    return versions.snapshot_of(Application.objects.get(pk=application_id))
+    return versions.snapshot_of(selectors.read_case(Application.objects.get(pk=application_id)))
 
 
 def check_seen(application: Application, seen: str | Snapshot, read: Snapshot | None) -> None:
@@ -58,7 +59,9 @@ def check_seen(application: Application, seen: str | Snapshot, read: Snapshot | 
 def read_where(application_id: int, may: Callable[[Application], bool]) -> Snapshot | None:
     """Before the lock. Nothing for whom the act will refuse: evidence costs dozens of queries."""
     application = Application.objects.filter(pk=application_id).first()
-    return versions.snapshot_of(application) if application and may(application) else None
+    if application is None or not may(application):
+        return None
+    return versions.snapshot_of(selectors.read_case(application))
 
 
 def _changed(application: Application, told: list[str]) -> Refusal:

@@ -66,7 +66,7 @@ def _approve(application: Application, release: Release, *, actor: Account) -> O
     seen = read_now(application.pk)
     with recorded(application, "accept", actor=actor):
         _claimed(application.pk, actor=actor)
-        first = selectors.endorsements(application).last()
+        first = selectors.last_endorsement(application)
         # Of two approvals the second gives what the first gave, for the client has no words for it.
         tier = Tier(first.terms["tier"]) if first else Tier.WEIGHTS
         decided = decide(

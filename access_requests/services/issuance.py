@@ -279,8 +279,8 @@ def issue_approved(
         releases=[release.repo_id for release in wanted],
         **({"rule": rule.pk} if rule else {}),
     )
-    first = selectors.endorsements(application).exclude(reviewer=actor).last()
-    decision = Decision(actor, application, first.reviewer if first else None)
+    first = [one for one in selectors.endorsements(application) if one.reviewer_id != actor.pk]
+    decision = Decision(actor, application, first[-1].reviewer if first else None)
     running = _own_running(application.applicant, wanted)
     for release in wanted:
         issue_grant(

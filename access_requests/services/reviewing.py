@@ -168,7 +168,7 @@ def _approve(
     action = Action.APPROVE_BY_RULE if rule else Action.APPROVE
     with deciding(application_id, action, actor=actor, seen=seen) as (application, to, checks):
         granted = _granted(application, terms.releases)
-        first = selectors.endorsements(application).last()
+        first = selectors.last_endorsement(application)
         end = _future(terms.ends_at, "ends_at") or _default_end(first, granted)
         for release in granted:
             check_may_issue(
