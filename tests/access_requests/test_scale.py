@@ -55,9 +55,10 @@ def test_every_list_costs_the_same_for_three_rows_and_for_thirty(
         monkeypatch.setattr(one, "list_per_page", 1000)
     client, api = signed_in(manager), with_token(manager)
 
-    readers = {**dict.fromkeys(LISTS, client), **dict.fromkeys(API_LISTS, api)}
+    readers = {**dict.fromkeys(API_LISTS, api), **dict.fromkeys(LISTS, client)}
 
     def costs(*, is_first: bool) -> dict[str, int]:
+        _opened(api, API_LISTS[0])  # a token's use is written down once a minute
         return {
             at: cost(lambda by=by, at=at: _opened(by, at), is_first=is_first)
             for at, by in readers.items()
