@@ -124,7 +124,8 @@ def test_the_page_of_an_application_costs_the_same_however_much_was_said(
     before = cost(lambda: client.get(page_of(in_review)))
     services.release(in_review.pk, actor=second_reviewer), services.claim(in_review.pk, actor=rita)
     services.release(in_review.pk, actor=rita), services.claim(in_review.pk, actor=second_reviewer)
-    talk(), talk()
+    talk()
+    talk()
     assert cost(lambda: client.get(page_of(in_review))) == before
 
 
