@@ -435,7 +435,7 @@ def writes_of(source: str) -> set[str]:
             for target in flat:
                 if isinstance(target, ast.Attribute) and isinstance(target.ctx, ast.Store):
                     owner = ast.unparse(target.value).rpartition(".")[2]
-                    if owner in ("grant", "one", "row") or owner.endswith("_grant"):
+                    if owner == "grant" or owner.endswith("_grant"):
                         found |= {target.attr} & RIGHTS
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             given = {keyword.arg for keyword in node.keywords if keyword.arg}
