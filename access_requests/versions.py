@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 
 from access_requests import evidence
-from access_requests.models import Application
+from access_requests.models import Application, Grant, Renewal
 from access_requests.selectors import answers_on_the_table
 from access_requests.selectors.people import IN
 from access_requests.workflow import State
@@ -34,6 +34,14 @@ PARTS: Mapping[str, str] = {
     "colleagues": "what colleagues said",
     "appeal": "the appeal",
     "evidence": "the evidence",
+}
+
+
+RENEWAL_PARTS: Mapping[str, str] = {
+    "report": "the report of use",
+    "approval": "the first of two approvals",
+    "status": "whether the grant is open, and why",
+    "terms": "what the grant covers, and until when",
 }
 
 
@@ -81,13 +89,28 @@ def parts_of(application: Application) -> dict[str, str]:
     return {part: _digest(value) for part, value in values.items()}
 
 
-def differences(seen: str, now: Mapping[str, str]) -> list[str]:
+def parts_of_renewal(renewal: Renewal, grant: Grant) -> dict[str, str]:
+    """The digests of what a reviewer is shown who decides on a renewal."""
+    values: dict[str, Any] = {
+        "report": [renewal.used_for, renewal.publications, renewal.derivatives],
+        "approval": [renewal.first_approval_by_id, renewal.first_approval_until],
+        "status": [grant.status, grant.status_reason, grant.status_changed_at],
+        "terms": [grant.tier, grant.ends_at, grant.acceptance_id, grant.release.status],
+    }
+    return {part: _digest(value) for part, value in values.items()}
+
+
+def version_of_renewal(renewal: Renewal) -> str:
+    return "-".join(parts_of_renewal(renewal, renewal.grant).values())
+
+
+def differences(seen: str, now: Mapping[str, str], parts: Mapping[str, str] = PARTS) -> list[str]:
     """The parts that differ, in words; all of them for what is no version of ours."""
     told = seen.split("-")
-    if len(told) != len(PARTS):
-        return list(PARTS.values())
+    if len(told) != len(parts):
+        return list(parts.values())
     return [
-        words for (part, words), one in zip(PARTS.items(), told, strict=True) if one != now[part]
+        words for (part, words), one in zip(parts.items(), told, strict=True) if one != now[part]
     ]
 
 

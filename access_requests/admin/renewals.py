@@ -12,13 +12,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from access_requests import selectors, services
+from access_requests import selectors, services, versions
 from access_requests.admin.desk import Desk, reviewer
+from access_requests.admin.review_forms import SeenForm
 from access_requests.models import Renewal
 from portal.accounts.models import Account
 
 
-class UntilForm(forms.Form):
+class UntilForm(SeenForm):
     ends_at = forms.DateField(
         label="Until (end of the day, UTC)",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
@@ -28,7 +29,7 @@ class UntilForm(forms.Form):
         return datetime.combine(self.cleaned_data["ends_at"], time(23, 59, 59), tzinfo=UTC)
 
 
-class RefusalForm(forms.Form):
+class RefusalForm(SeenForm):
     reason = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}), max_length=4000, help_text="Told to the holder."
     )
@@ -109,16 +110,17 @@ class RenewalAdmin(Desk):
         return UntilForm(data, initial={"ends_at": end.date()})
 
     def perform(self, action: str, obj: Renewal, form: forms.Form, actor: Account) -> str:
+        seen = form.cleaned_data.get("seen", "")
         match action:
             case "approve":
                 assert isinstance(form, UntilForm)
-                done = services.approve_renewal(obj.pk, actor=actor, ends_at=form.end())
+                done = services.approve_renewal(obj.pk, actor=actor, seen=seen, ends_at=form.end())
                 if done.status == Renewal.Status.OPEN:
                     return "Approved, the first of two: another reviewer gives the second approval."
                 return "Renewed: the holder is told by mail."
             case "refuse":
                 services.refuse_renewal(
-                    obj.pk, actor=actor, reason=form.cleaned_data.get("reason", "")
+                    obj.pk, actor=actor, seen=seen, reason=form.cleaned_data.get("reason", "")
                 )
                 return "Refused: the holder is told by mail, with your reason."
         raise services.unknown_action(action)
@@ -130,6 +132,7 @@ class RenewalAdmin(Desk):
         return {
             "title": f"Renewal of {grant.release.name} for {grant.account}",
             "renewal": obj,
+            "seen": versions.version_of_renewal(obj),
             "grant": grant,
             "standing": selectors.standing_of(grant),
             "why_not": selectors.why_not_decider(

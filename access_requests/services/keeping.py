@@ -9,7 +9,7 @@ from django.db.models import Exists, F, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests import selectors
+from access_requests import selectors, versions
 from access_requests.models import CloseOut, Grant, Reminder, Renewal, Tier
 from access_requests.services.acts import (
     Denial,
@@ -128,8 +128,13 @@ def _can_be_renewed(grant: Grant) -> None:
 
 
 @contextmanager
-def _deciding(renewal_id: int, action: str, *, actor: Account) -> Iterator[tuple[Renewal, Grant]]:
-    """An open renewal and its grant, locked. For reviewers without a conflict of interest."""
+def _deciding(
+    renewal_id: int, action: str, *, actor: Account, seen: str | None
+) -> Iterator[tuple[Renewal, Grant]]:
+    """An open renewal and its grant, locked. For reviewers without a conflict of interest.
+
+    `seen`: the version that was on the screen; None for a caller without one. Raises Refusal CHANGED too.
+    """
     with recorded(Renewal(pk=renewal_id), action, actor=actor):
         found = Renewal.objects.filter(pk=renewal_id).first()
         if found is None or not (roles.is_reviewer(actor) or found.grant.account_id == actor.pk):
@@ -150,17 +155,31 @@ def _deciding(renewal_id: int, action: str, *, actor: Account) -> Iterator[tuple
                 "That decision stands.",
                 since=renewal.decided_at,
             )
+        if seen is not None:
+            _check_seen(renewal, grant, seen)
         yield renewal, grant
 
 
-def approve_renewal(renewal_id: int, *, actor: Account, ends_at: datetime) -> Renewal:
+def _check_seen(renewal: Renewal, grant: Grant, seen: str) -> None:
+    now = versions.parts_of_renewal(renewal, grant)
+    if told := versions.differences(seen, now, versions.RENEWAL_PARTS):
+        raise Refusal(
+            Code.CHANGED,
+            f"This renewal changed since you opened it: {', '.join(told)}.",
+            "Nothing was decided. Read it as it is now, and decide again; what you typed is still here.",
+        )
+
+
+def approve_renewal(
+    renewal_id: int, *, actor: Account, ends_at: datetime, seen: str | None = None
+) -> Renewal:
     """Let the grant run until `ends_at`, with no new application. A suspension stays.
 
     Where two people have to approve, the first approval is written down and extends nothing. Raises Refusal: NOT_FOUND,
     CONFLICT (decided already), INVALID (a date that is not later, or later than the first approval's), and all that
     `issue_grant` raises.
     """
-    with _deciding(renewal_id, "approve_renewal", actor=actor) as (renewal, grant):
+    with _deciding(renewal_id, "approve_renewal", actor=actor, seen=seen) as (renewal, grant):
         if ends_at <= max(timezone.now(), grant.ends_at):
             text = "A renewed grant ends later than now and than before."
             raise Refusal(Code.INVALID, text, "Choose a later day.", fields={"ends_at": [text]})
@@ -201,9 +220,11 @@ def _endorse(renewal: Renewal, grant: Grant, actor: Account, ends_at: datetime) 
     )
 
 
-def refuse_renewal(renewal_id: int, *, actor: Account, reason: str) -> Renewal:
+def refuse_renewal(
+    renewal_id: int, *, actor: Account, reason: str, seen: str | None = None
+) -> Renewal:
     """The grant ends as it would have ended. A refusal needs a reason."""
-    with _deciding(renewal_id, "refuse_renewal", actor=actor) as (renewal, grant):
+    with _deciding(renewal_id, "refuse_renewal", actor=actor, seen=seen) as (renewal, grant):
         reason = required_text(
             reason, field="reason", why="A refusal needs a reason, told to the holder."
         )

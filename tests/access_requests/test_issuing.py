@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from access_requests import selectors, services
+from access_requests import selectors, services, versions
 from access_requests.models import (
     Application,
     CoApplicant,
@@ -319,7 +319,8 @@ def test_no_renewal_runs_longer_than_its_release_allows(renewal: Renewal, rita: 
     refusal = refusal_of(services.approve_renewal, renewal.pk, actor=rita, ends_at=year_9999)
     assert "ends_at" in refusal.fields
     page = f"/admin/access_requests/renewal/{renewal.pk}/act/approve/"
-    assert signed_in(rita).post(page, {"ends_at": "9999-12-31"}).status_code == 400
+    given = {"ends_at": "9999-12-31", "seen": versions.version_of_renewal(renewal)}
+    assert signed_in(rita).post(page, given).status_code == 400
 
 
 def test_a_late_co_applicant_ends_with_the_longest_time_that_is_allowed_now(

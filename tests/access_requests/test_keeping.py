@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from access_requests import selectors, services
+from access_requests import selectors, services, versions
 from access_requests.models import CloseOut, Grant, Reminder, Renewal, Tier
 from access_requests.tasks import remind_holders
 from portal.accounts.models import Account
@@ -230,9 +230,11 @@ def test_the_holder_walks_from_my_access_to_a_renewal(
     page = desk.get(f"/admin/access_requests/renewal/{row.pk}/change/").text
     assert "Probing &lt;b&gt;heads&lt;/b&gt;." in page
     act = f"/admin/access_requests/renewal/{row.pk}/act/approve/"
-    assert desk.post(act, {"ends_at": "2001-01-01"}).status_code == 400
+    seen = {"seen": versions.version_of_renewal(row)}
+    assert desk.post(act, {"ends_at": "2001-01-01", **seen}).status_code == 400
     day = in_a_year().date() + timedelta(days=40)
-    assert desk.post(act, {"ends_at": day.isoformat()}).status_code == 302
+    assert desk.post(act, {"ends_at": day.isoformat()}).status_code == 409
+    assert desk.post(act, {"ends_at": day.isoformat(), **seen}).status_code == 302
     grant.refresh_from_db()
     assert grant.ends_at.date() == day
     assert "To decide" in desk.get("/admin/access_requests/renewal/?state=all").text

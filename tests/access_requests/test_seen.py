@@ -14,6 +14,7 @@ from access_requests.models import (
     Application,
     AutomaticRule,
     DecisionPolicy,
+    Grant,
     Opinion,
     OrcidRecord,
     State,
@@ -459,3 +460,30 @@ def test_advice_counts_beside_the_decision_that_followed_it(
     services.decide(pk, actor=second_reviewer, seen=seen_now(pk), approve=True)
     found = agreement(timezone.now() - timedelta(days=1))
     assert (found.pairs, found.same) == (2, 1)  # the advice agreed, the appeal did not
+
+
+# ---- Renewals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["approve", "refuse"])
+def test_a_renewal_is_decided_as_it_was_on_the_screen(
+    grant: Grant, alice: Account, rita: Account, manager: Account, action: str
+) -> None:
+    renewal = services.ask_renewal(grant.pk, actor=alice, used_for="Probing of hidden states.")
+    base = f"/admin/access_requests/renewal/{renewal.pk}"
+    tab = signed_in(rita)
+    seen = version_on(text(tab, f"{base}/change/"))
+    services.suspend(grant.pk, actor=manager, reason="A copy was found.")
+    day = f"{grant.ends_at + timedelta(days=30):%Y-%m-%d}"
+    typed = {"ends_at": day, "reason": "No report of the derivatives."}
+    answer = tab.post(f"{base}/act/{action}/", {**typed, "seen": seen})
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "changed since you opened it: whether the grant is open, and why" in page
+    assert typed["ends_at" if action == "approve" else "reason"] in page
+    renewal.refresh_from_db()
+    assert renewal.status == "open"
+    again = tab.post(f"{base}/act/{action}/", {**typed, "seen": version_on(page)})
+    assert again.status_code == 302
+    renewal.refresh_from_db()
+    assert renewal.status == ("approved" if action == "approve" else "refused")

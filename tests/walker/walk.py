@@ -15,7 +15,8 @@ from django.test import Client, RequestFactory
 from django.test.client import ClientHandler
 from django.utils import timezone
 
-from access_requests.models import Application, Grant
+from access_requests import versions
+from access_requests.models import Application, Grant, Renewal
 from distribution import links
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.refusals import Refusal
@@ -279,8 +280,9 @@ def _for_the_desk(address: str) -> dict[str, Any]:
     ):
         return {"version": seen_now(int(found[1]))}
     day = f"{timezone.now() + timedelta(days=400):%Y-%m-%d}"
-    if re.fullmatch(r"/admin/access_requests/renewal/\d+/act/approve/", address):
-        return {"ends_at": day}
+    if found := re.fullmatch(r"/admin/access_requests/renewal/(\d+)/act/(\w+)/", address):
+        seen = versions.version_of_renewal(Renewal.objects.get(pk=found[1]))
+        return {"ends_at": day, "seen": seen}
     found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/(\w+)/", address)
     if found is None or found[2] not in ("return", "approve", "refuse", "advise"):
         return {}
