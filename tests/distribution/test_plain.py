@@ -218,3 +218,14 @@ def test_what_does_not_fit_is_said(grant: Grant, revision: Revision) -> None:
     assert links(client, "params.json", "../../etc/passwd").status_code == 404
     withdraw(revision.release_id, actor=None, reason="Wrong weights.")
     assert client.get(PLAIN, {"release": "llama-7b"}).headers["X-Error-Code"] == "withdrawn"
+
+
+def test_more_names_than_one_call_may_have_are_refused_in_one_line(
+    grant: Grant, alice: Account
+) -> None:
+    asked = {"release": "llama-7b", "paths": "params.json\n" * 10_001}
+    answer = with_token(alice).post(
+        "/api/v1/plain/", urlencode(asked), content_type="application/x-www-form-urlencoded"
+    )
+    assert (answer.status_code, answer["X-Error-Code"]) == (400, "too_long")
+    assert "10,001" in answer.text
