@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signals import got_request_exception
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.test.client import ClientHandler
@@ -30,6 +30,7 @@ from tests.walker.world import OWNERS
 WALKERS = ("stranger", "mallory", "alice", "rita", "mona", "audrey", "otto", "root")
 READ_HEADS = ("stranger", "alice", "root")
 CSRF = "c" * 32
+WRITES = re.compile(r'(?:INSERT(?: OR IGNORE)? INTO|UPDATE|DELETE FROM) "(\w+)"')
 HUB = ("/api/models", "/api/datasets/", "/api/spaces/", "/api/whoami-v2")  # and files
 # Whoever may prompt is told that no tokens cannot be asked for, and no worker is waited for.
 OF_OPENAI: dict[str, Any] = {
@@ -54,6 +55,7 @@ class Visit:
     code: str
     leaks: tuple[str, ...]
     error: str
+    writes: frozenset[str]  # tables
     counts: bool  # for the table of permissions: nothing was missing in what was sent
 
     def __str__(self) -> str:
@@ -82,6 +84,7 @@ class Site(RequestFactory):
 class Answer(NamedTuple):
     response: HttpResponse
     errors: tuple[str, ...]  # that nobody caught
+    writes: frozenset[str]  # the tables that it wrote to
 
 
 class Walker:
@@ -131,19 +134,27 @@ class Walker:
         def note(**_: Any) -> None:
             errors.append(repr(sys.exc_info()[1]))
 
+        writes: set[str] = set()
+
+        def watch(execute: Any, sql: str, *more: Any) -> Any:
+            if found := WRITES.match(sql):
+                writes.add(found[1])
+            return execute(sql, *more)
+
         with transaction.atomic():
             got_request_exception.connect(note)
             try:
-                response: HttpResponse = getattr(site, method.lower())(address, **sent)
+                with connection.execute_wrapper(watch):
+                    response: HttpResponse = getattr(site, method.lower())(address, **sent)
             finally:
                 got_request_exception.disconnect(note)
             transaction.set_rollback(True)
-        return Answer(response, tuple(errors))
+        return Answer(response, tuple(errors), frozenset(writes))
 
     def visit(
         self, method: str, route: Route, address: str, *, own: bool, data: Any = None
     ) -> Visit:
-        response, errors = self.answer(method, address, data)
+        response, errors, writes = self.answer(method, address, data)
         body = "" if response.streaming else response.content.decode(errors="replace")
         return Visit(
             who=self.who,
@@ -156,6 +167,7 @@ class Walker:
             code=response.headers.get("X-Error-Code", ""),
             leaks=tuple(self.leaks(body, route)),
             error="; ".join(errors),
+            writes=writes,
             counts=method == "GET" or data is not None or _is_form_of_the_admin(route),
         )
 
