@@ -35,7 +35,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """To the tokens that are left, for they do not end with a password."""
-        left = ApiToken.objects.filter(account_id=request.user.pk).exists()
+        assert isinstance(request.user, Account)  # allauth lets nobody else change a password
+        left = ApiToken.objects.filter(account=request.user).exists()
         return reverse("accounts:tokens" if left else "accounts:profile")
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
