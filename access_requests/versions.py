@@ -13,8 +13,8 @@ from typing import Any
 from django.utils.crypto import salted_hmac
 
 from access_requests import evidence
-from access_requests.models import Application, Grant, Renewal
-from access_requests.selectors import answers_on_the_table
+from access_requests.models import Application, CoApplicant, Grant, Renewal
+from access_requests.selectors import answers_on_the_table, grants_from
 from access_requests.selectors.people import IN
 from access_requests.workflow import State
 
@@ -42,6 +42,12 @@ RENEWAL_PARTS: Mapping[str, str] = {
     "approval": "the first of two approvals",
     "status": "whether the grant is open, and why",
     "terms": "what the grant covers, and until when",
+}
+
+PLACE_PARTS: Mapping[str, str] = {
+    "person": "who the person is",
+    "approval": "the first of two approvals",
+    "terms": "what the applicant holds by the application",
 }
 
 
@@ -102,6 +108,23 @@ def parts_of_renewal(renewal: Renewal, grant: Grant) -> dict[str, str]:
 
 def version_of_renewal(renewal: Renewal) -> str:
     return "-".join(parts_of_renewal(renewal, renewal.grant).values())
+
+
+def parts_of_place(member: CoApplicant) -> dict[str, str]:
+    """The digests of what a reviewer is shown who decides on a late co-applicant."""
+    person = member.account
+    assert person is not None
+    held = grants_from(member.application).order_by("pk")
+    values: dict[str, Any] = {
+        "person": [member.affiliation, person.name, person.email, member.acceptance_id],
+        "approval": [member.first_approval_by_id, member.first_approval_at],
+        "terms": [(one.pk, one.status, one.tier, one.ends_at) for one in held],
+    }
+    return {part: _digest(value) for part, value in values.items()}
+
+
+def version_of_place(member: CoApplicant) -> str:
+    return "-".join(parts_of_place(member).values())
 
 
 def differences(seen: str, now: Mapping[str, str], parts: Mapping[str, str] = PARTS) -> list[str]:

@@ -10,13 +10,14 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 
-from access_requests import selectors, services
+from access_requests import selectors, services, versions
 from access_requests.admin.desk import Desk, reviewer
+from access_requests.admin.review_forms import SeenForm
 from access_requests.models import CoApplicant, State
 from portal.accounts.models import Account
 
 
-class DeclineForm(forms.Form):
+class DeclineForm(SeenForm):
     reason = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}), max_length=4000, help_text="Told to the person."
     )
@@ -71,17 +72,19 @@ class CoApplicantAdmin(Desk):
         return [act, *super().get_urls()]
 
     def form_for(self, action: str, obj: CoApplicant, data: Any) -> forms.Form:
-        return DeclineForm(data) if action == "decline" else forms.Form(data)
+        return DeclineForm(data) if action == "decline" else SeenForm(data)
 
     def perform(self, action: str, obj: CoApplicant, form: forms.Form, actor: Account) -> str:
+        seen = form.cleaned_data.get("seen", "")
         match action:
             case "admit":
-                done = services.admit(obj.pk, actor=actor)
+                done = services.admit(obj.pk, actor=actor, seen=seen)
                 if done.status != CoApplicant.Status.ADMITTED:
                     return "Approved, the first of two: another reviewer gives the second approval."
                 return "Admitted: the person has grants of their own and is told by mail."
             case "decline":
-                services.decline(obj.pk, actor=actor, reason=form.cleaned_data["reason"])
+                reason = form.cleaned_data["reason"]
+                services.decline(obj.pk, actor=actor, reason=reason, seen=seen)
                 return "Not admitted: the person is told by mail, with your reason."
         raise services.unknown_action(action)
 
@@ -94,6 +97,7 @@ class CoApplicantAdmin(Desk):
         return {
             "title": f"{obj.account}, {application.reference}",
             "member": obj,
+            "seen": versions.version_of_place(obj) if obj.account else "",
             "application": application,
             "why_not": selectors.why_not_decider(
                 actor, holder=obj.account, application=application

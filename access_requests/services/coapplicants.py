@@ -8,11 +8,12 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import timezone
 
-from access_requests import mailed_links, selectors
+from access_requests import mailed_links, selectors, versions
 from access_requests.models import OPEN_STATES, Application, CoApplicant, Grant, State, Tier
 from access_requests.models.people import new_nonce
 from access_requests.selectors.witnesses import OUT
 from access_requests.services.acts import Denial, locked, recorded, required_text
+from access_requests.services.deciding import check_parts
 from access_requests.services.granting import revoke_with_place
 from access_requests.services.issuance import (
     Decision,
@@ -274,13 +275,14 @@ def remove(member_id: int, *, actor: Account) -> CoApplicant:
     return member
 
 
-def admit(member_id: int, *, actor: Account) -> CoApplicant:
+def admit(member_id: int, *, actor: Account, seen: str | None = None) -> CoApplicant:
     """Admit a person who joined after the approval: they get what the applicant holds by it.
 
-    Where two people have to approve, the first approval is written down and gives nothing. Raises Refusal: NOT_FOUND,
-    NOT_ALLOWED, WRONG_STATE, and all that `issue_grant` raises.
+    `seen`: the version that was on the screen; None for a caller without one. Where two people have to approve, the
+    first approval is written down and gives nothing. Raises Refusal: NOT_FOUND, NOT_ALLOWED, WRONG_STATE, CHANGED, and
+    all that `issue_grant` raises.
     """
-    with _place_to_decide(member_id, "admit", actor=actor) as member:
+    with _place_to_decide(member_id, "admit", actor=actor, seen=seen) as member:
         application, holder = member.application, member.account
         assert holder is not None
         terms = _terms_of_applicant(application)
@@ -318,9 +320,9 @@ def _terms_of_applicant(application: Application) -> list[Terms]:
     return terms
 
 
-def decline(member_id: int, *, actor: Account, reason: str) -> CoApplicant:
+def decline(member_id: int, *, actor: Account, reason: str, seen: str | None = None) -> CoApplicant:
     """Do not admit a person who joined after the approval. Needs a reason."""
-    with _place_to_decide(member_id, "decline", actor=actor) as member:
+    with _place_to_decide(member_id, "decline", actor=actor, seen=seen) as member:
         member.reason = required_text(
             reason, field="reason", why="This needs a reason, told to the person."
         )
@@ -334,7 +336,9 @@ def decline(member_id: int, *, actor: Account, reason: str) -> CoApplicant:
 
 
 @contextmanager
-def _place_to_decide(member_id: int, action: str, *, actor: Account) -> Iterator[CoApplicant]:
+def _place_to_decide(
+    member_id: int, action: str, *, actor: Account, seen: str | None
+) -> Iterator[CoApplicant]:
     with _place(member_id, action, actor=actor) as member:
         application = member.application
         if not roles.is_reviewer(actor):
@@ -348,4 +352,5 @@ def _place_to_decide(member_id: int, action: str, *, actor: Account) -> Iterator
                 f"“{application.get_state_display()}”.",
                 "Before a decision on the application, its co-applicants are decided with it.",
             )
+        check_parts("This page", seen, versions.parts_of_place(member), versions.PLACE_PARTS)
         yield member

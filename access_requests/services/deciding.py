@@ -1,6 +1,6 @@
 """The frame of every decision: it is about what was on the screen, and its evidence is gathered before the lock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,18 @@ def check_seen(application: Application, seen: str | Snapshot, read: Snapshot | 
     told = [*versions.differences(version, now), *versions.differences(read.version, now)]
     if told:
         raise _changed(application, list(dict.fromkeys(told)))
+
+
+def check_parts(
+    what: str, seen: str | None, now: Mapping[str, str], parts: Mapping[str, str]
+) -> None:
+    """The same for a smaller page, on locked rows. `seen`: None for a caller without a page. Raises Refusal CHANGED."""
+    if seen is not None and (told := versions.differences(seen, now, parts)):
+        raise Refusal(
+            Code.CHANGED,
+            f"{what} changed since you opened it: {', '.join(told)}.",
+            "Nothing was decided. Read it as it is now, and decide again; what you typed is still here.",
+        )
 
 
 def read_where(application_id: int, may: Callable[[Application], bool]) -> Snapshot | None:

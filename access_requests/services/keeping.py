@@ -19,6 +19,7 @@ from access_requests.services.acts import (
     recorded,
     required_text,
 )
+from access_requests.services.deciding import check_parts
 from access_requests.services.granting import end_now
 from access_requests.services.issuance import (
     Decision,
@@ -155,19 +156,9 @@ def _deciding(
                 "That decision stands.",
                 since=renewal.decided_at,
             )
-        if seen is not None:
-            _check_seen(renewal, grant, seen)
+        now = versions.parts_of_renewal(renewal, grant)
+        check_parts("This renewal", seen, now, versions.RENEWAL_PARTS)
         yield renewal, grant
-
-
-def _check_seen(renewal: Renewal, grant: Grant, seen: str) -> None:
-    now = versions.parts_of_renewal(renewal, grant)
-    if told := versions.differences(seen, now, versions.RENEWAL_PARTS):
-        raise Refusal(
-            Code.CHANGED,
-            f"This renewal changed since you opened it: {', '.join(told)}.",
-            "Nothing was decided. Read it as it is now, and decide again; what you typed is still here.",
-        )
 
 
 def approve_renewal(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from access_requests import selectors, services
+from access_requests import selectors, services, versions
 from access_requests.models import Application, CoApplicant, Grant, Tier
 from portal.accounts.models import Account
 from portal.audit.models import Verb
@@ -300,7 +300,8 @@ def test_a_reviewer_admits_from_the_list(
     page = f"/admin/access_requests/coapplicant/{member.pk}/"
     assert "University of Testing" in desk.get(f"{page}change/").text
     assert desk.post(f"{page}act/decline/", {"reason": ""}).status_code == 422
-    assert desk.post(f"{page}act/admit/").status_code == 302
+    seen = versions.version_of_place(member)
+    assert desk.post(f"{page}act/admit/", {"seen": seen}).status_code == 302
     assert bob.grants.count() == 1
 
 

@@ -27,6 +27,7 @@ from tests.access_requests import vouching
 from tests.access_requests.people import ANSWERS, applicant, denials, mails_to, seen_now, verbs
 from tests.access_requests.test_coapplicants import joined, token_of
 from tests.access_requests.test_grants import shut
+from tests.access_requests.test_seen import version_on
 from tests.access_requests.test_submit import refusal_of
 from tests.people import person, signed_in
 
@@ -245,6 +246,28 @@ def test_where_two_must_approve_one_reviewer_does_not_admit_a_late_co_applicant(
     page = f"/admin/access_requests/coapplicant/{member.pk}/change/"
     assert f"First of two approvals: {rita}" in signed_in(second_reviewer).get(page).text
     services.admit(member.pk, actor=second_reviewer)
+    assert bob.grants.count() == 1
+
+
+def test_a_late_co_applicant_is_admitted_as_they_were_on_the_screen(
+    approved: Application, bob: Account, rita: Account, second_reviewer: Account, release: Release
+) -> None:
+    """Her page says that two approvals are still to come; meanwhile a colleague gave the first."""
+    member = joined(approved, bob)
+    two_must_approve(release)
+    base = f"/admin/access_requests/coapplicant/{member.pk}"
+    tab = signed_in(rita)
+    seen = version_on(tab.get(f"{base}/change/").text)
+    services.admit(member.pk, actor=second_reviewer)
+    answer = tab.post(f"{base}/act/admit/", {"seen": seen})
+    assert answer.status_code == 409
+    assert "changed since you opened it: the first of two approvals" in answer.content.decode()
+    assert not bob.grants.exists()
+    without = tab.post(f"{base}/act/decline/", {"reason": "Not of this lab."})
+    assert without.status_code == 409
+    assert "Not of this lab." in without.content.decode()
+    again = tab.post(f"{base}/act/admit/", {"seen": version_on(answer.content.decode())})
+    assert again.status_code == 302
     assert bob.grants.count() == 1
 
 

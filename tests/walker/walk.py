@@ -16,7 +16,7 @@ from django.test.client import ClientHandler
 from django.utils import timezone
 
 from access_requests import versions
-from access_requests.models import Application, Grant, Renewal
+from access_requests.models import Application, CoApplicant, Grant, Renewal
 from distribution import links
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.refusals import Refusal
@@ -295,6 +295,8 @@ def _for_the_desk(address: str) -> dict[str, Any]:
     if found := re.fullmatch(r"/admin/access_requests/renewal/(\d+)/act/(\w+)/", address):
         seen = versions.version_of_renewal(Renewal.objects.get(pk=found[1]))
         return {"ends_at": day, "seen": seen}
+    if found := re.fullmatch(r"/admin/access_requests/coapplicant/(\d+)/act/(\w+)/", address):
+        return {"seen": versions.version_of_place(CoApplicant.objects.get(pk=found[1]))}
     found = re.fullmatch(r"/admin/access_requests/application/(\d+)/act/(\w+)/", address)
     if found is None or found[2] not in ("return", "approve", "refuse", "advise"):
         return {}
