@@ -42,6 +42,11 @@ def notify_owner(account: Account, what: str, *, also_to: str = "", **more: Any)
         send_outside("account_changed", address=also_to, to=account, **context_)
 
 
+def is_deleted_with_account(origin: Any) -> bool:
+    """Whether a row is deleted because its account is: there is nobody left to tell. `origin`: of Django's signal."""
+    return isinstance(origin, Account) or getattr(origin, "model", None) is Account
+
+
 # ---- Passwords -----------------------------------------------------------------------------------
 
 
@@ -99,7 +104,9 @@ def _address_saved(instance: Any, **_: Any) -> None:
 
 
 @receiver(post_delete, sender=EmailAddress)
-def _address_removed(instance: EmailAddress, **_: Any) -> None:
+def _address_removed(instance: EmailAddress, origin: Any, **_: Any) -> None:
+    if is_deleted_with_account(origin):
+        return
     account = Account.objects.get(pk=instance.user_id)
     if account.erased_at:
         return

@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from portal import encryption
 from portal.accounts.models import Account
-from portal.accounts.notices import acting_account, notify_owner
+from portal.accounts.notices import acting_account, is_deleted_with_account, notify_owner
 from portal.accounts.roles import SECOND_FACTORS, SET_UP, lacks_second_factor
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -100,9 +100,10 @@ def _added(instance: Authenticator, created: bool, **_: Any) -> None:
 
 
 @receiver(post_delete, sender=Authenticator)
-def _removed(instance: Authenticator, **_: Any) -> None:
+def _removed(instance: Authenticator, origin: Any, **_: Any) -> None:
     """Also when a superuser takes away a lost one."""
-    _record(Verb.SECOND_FACTOR_REMOVED, instance)
+    if not is_deleted_with_account(origin):
+        _record(Verb.SECOND_FACTOR_REMOVED, instance)
 
 
 def _record(verb: Verb, authenticator: Authenticator) -> None:

@@ -181,7 +181,8 @@ def test_private_metadata_are_not_there_for_who_may_not_know(
         assert not stranger.file_exists(REPO, "params.json")
         assert not stranger.file_exists(REPO, "README.md")
     for knows in (alice, rita):
-        api = hub.api(hub.token(knows))
+        scopes = [Scope.REVIEW] if knows == rita else []  # a token has a role with this scope alone
+        api = hub.api(hub.token(knows, Scope.READ, *scopes))
         assert api.model_info(REPO).private
         assert [one.id for one in api.list_models()] == [REPO]
 

@@ -128,7 +128,8 @@ def apply(noor: Program) -> int:
 
 
 def review(ruth: Program, noor: Program, pk: int) -> None:
-    assert noor.post(f"applications/{pk}/approve/", 403)["code"]
+    assert noor.get(f"applications/{pk}/")["review"] is None, "nor any version to decide on"
+    assert noor.post(f"applications/{pk}/approve/", 403, version="of nothing")["code"]
     assert pk in [one["id"] for one in ruth.get("applications/?queue=1")["results"]]
     ruth.post(f"applications/{pk}/claim/", 200)
     version = ruth.get(f"applications/{pk}/")["review"]["version"]
@@ -250,7 +251,7 @@ def prompt(noor: Program) -> None:
         "runs/",
         201,
         release="demo/smollm2-135m",
-        prompt="What is the capital of France?",
+        prompt="What is the capital of Japan?",
         mode="chat",
         temperature=0,
         max_tokens=24,
@@ -258,7 +259,7 @@ def prompt(noor: Program) -> None:
     )
     events = list(stream(noor, started["id"]))
     text = "".join(data["text"] for kind, data in events if kind == "token")
-    assert "Paris" in text
+    assert "Tokyo" in text  # by a margin that bfloat16 leaves on every processor
     assert events[-1][0] == "end"
     run = noor.get(f"runs/{started['id']}/")
     assert (run["status"], run["output"]) == ("finished", text)

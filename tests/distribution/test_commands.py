@@ -54,9 +54,12 @@ def test_a_manager_without_a_second_factor_is_told_so(
 
 def test_the_command_withdraws_once(revision: Revision) -> None:
     out = StringIO()
-    call_command("withdraw", "meta/llama-7b", stdout=out)
+    reason = "--reason=Found on a torrent."
+    call_command("withdraw", "meta/llama-7b", reason, stdout=out)
     assert "withdrew meta/llama-7b" in out.getvalue()
     with pytest.raises(CommandError, match="withdrawn already"):
-        call_command("withdraw", "meta/llama-7b")
+        call_command("withdraw", "meta/llama-7b", reason)
     with pytest.raises(CommandError, match="The catalogue has: meta/llama-7b"):
-        call_command("withdraw", "meta/unknown")
+        call_command("withdraw", "meta/unknown", reason)
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("withdraw", "meta/llama-7b")

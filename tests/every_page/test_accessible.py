@@ -36,6 +36,7 @@ NOT_LOOKED_AT = {
     r"admin/|admin/(jsi18n|autocomplete|search|login)/": NO_HTML,
     r"admin/(\w+/\w+/<path:object_id>/|r/.*|access_requests/application/(<int:pk>/)?next/)": NO_HTML,
     r"admin/.*/(export/<slug:kind>|proof)/": NO_HTML,
+    r"admin/catalog/release/<path:object_id>/(downloads|take_down)/": NO_HTML,
     r"admin/\w+/\w+/(add|<path:object_id>/delete)/": NOBODY,
     r"admin/.*/<path:object_id>/history/": RECORD,
     r"account/(3rdparty|social)/.*|admin/socialaccount/.*": NO_OTHER_DOOR,

@@ -140,7 +140,8 @@ API = "/api/v1/events/"
 
 
 def test_rest_exports_under_the_filters_of_the_list(ids: list[int], auditor: Account) -> None:
-    program = with_token(auditor, Scope.READ)
+    assert with_token(auditor, Scope.READ).get(API).status_code == 403, "needs the scope of roles"
+    program = with_token(auditor, Scope.REVIEW)
     query = "?verb=token.created&sealed=true"
     assert [one["id"] for one in program.get(API + query).json()["results"]] == [ids[2], ids[0]]
     assert events_of(body(program.get(f"{API}export.jsonl{query}"))) == [ids[0], ids[2]]
