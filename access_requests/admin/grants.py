@@ -121,9 +121,13 @@ class GrantAdmin(Desk):
         return super().act(request, pk, action)
 
     def form_for(self, action: str, obj: Grant, data: Any) -> forms.Form:
+        form: forms.Form
         if action == GrantAction.REVOKE:
-            return RevokeForm(data, grant=obj)
-        return OptionalReasonForm(data) if action == GrantAction.REINSTATE else ReasonForm(data)
+            form = RevokeForm(data, grant=obj)
+        else:
+            form = (OptionalReasonForm if action == GrantAction.REINSTATE else ReasonForm)(data)
+        form.auto_id = f"id_{action}_%s"  # the reasons of two forms stand on one page
+        return form
 
     def perform(self, action: str, obj: Grant, form: forms.Form, actor: Account) -> str:
         reason = form.cleaned_data["reason"]

@@ -1,5 +1,6 @@
 """The review desk."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -312,6 +313,8 @@ def test_revoking_asks_for_a_typed_confirmation_and_stands_below_suspend(
     page = text(client, page_of(grant))
     assert page.index("act/suspend") < page.index("act/revoke")
     assert f"Type {grant} to confirm" in page
+    ids = re.findall(r'<(?:textarea|input)[^>]* id="([^"]+)"', page)
+    assert len(ids) == len(set(ids)), "a label leads to the field of its own form"
     for typed in ("", "G-999999"):
         data = {"reason": "Shared.", "confirm": typed}
         refused = client.post(act_of(grant, "revoke"), data)

@@ -193,20 +193,22 @@
     stored = remember();
     if (!chooses) later(PAUSE);
   });
+  let pressed; // the button that was clicked last
   form.addEventListener("submit", (event) => {
     if (leaving) return;
+    pressed = event.submitter;
     if (chooses || (!dirty && !running)) {
       field("csrfmiddlewaretoken").value = token();
       leaving = true;
       return;
     }
     event.preventDefault();
-    if (form.dataset.sending) return; // a second click
+    if (form.dataset.sending) return; // another click: what is under way ends as that button says
     form.dataset.sending = "1";
     save().then((how) => {
       delete form.dataset.sending;
       if (how === "away") status.scrollIntoView({ block: "center" });
-      else go(event.submitter);
+      else go(pressed);
     });
   });
   const now = () => {
