@@ -112,11 +112,14 @@ def version_of_renewal(renewal: Renewal) -> str:
 
 def parts_of_place(member: CoApplicant) -> dict[str, str]:
     """The digests of what a reviewer is shown who decides on a late co-applicant."""
-    person = member.account
-    assert person is not None
+    person = member.account  # None before the invitation is accepted
     held = grants_from(member.application).order_by("pk")
     values: dict[str, Any] = {
-        "person": [member.affiliation, person.name, person.email, member.acceptance_id],
+        "person": [
+            member.affiliation,
+            person and (person.name, person.email),
+            member.acceptance_id,
+        ],
         "approval": [member.first_approval_by_id, member.first_approval_at],
         "terms": [(one.pk, one.status, one.tier, one.ends_at) for one in held],
     }

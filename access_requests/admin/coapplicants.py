@@ -97,7 +97,7 @@ class CoApplicantAdmin(Desk):
         return {
             "title": f"{obj.account}, {application.reference}",
             "member": obj,
-            "seen": versions.version_of_place(obj) if obj.account else "",
+            "seen": versions.version_of_place(obj),
             "application": application,
             "why_not": selectors.why_not_decider(
                 actor, holder=obj.account, application=application
