@@ -356,7 +356,8 @@ def test_axe_finds_nothing_serious_where_there_are_tokens(page: Page) -> None:
     panel = over(page)
     panel.get_by_text("The prompt as the model read it").click()
     found = violations(page, "playground")
-    panel.locator(".output .t").nth(1).click()
+    # Of what is drawn: a token can be a part of a character, which has no width.
+    panel.locator(".output .t").filter(visible=True).nth(1).click()
     found += violations(page, "card")
     page.keyboard.press("Escape")
     panel.get_by_role("radio", name="Cuts").first.check()

@@ -42,10 +42,12 @@ def found(
     store = f"local:{tmp_path_factory.mktemp('store')}"
     quiet = override_settings(STORE_URL=store, ACCOUNT_RATE_LIMITS=False)
     logging.disable(logging.WARNING)
-    with django_db_blocker.unblock(), quiet, transaction.atomic():
-        found = _look(make_full_world())
-        transaction.set_rollback(True)
-    logging.disable(logging.NOTSET)
+    try:
+        with django_db_blocker.unblock(), quiet, transaction.atomic():
+            found = _look(make_full_world())
+            transaction.set_rollback(True)
+    finally:
+        logging.disable(logging.NOTSET)  # other tests of this process read the log
     return found
 
 
