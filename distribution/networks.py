@@ -3,21 +3,11 @@
 A download keeps the network alone, not the address: a /24 or /48 says which institution it was, and not whose machine.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-Address = IPv4Address | IPv6Address
+from portal.networks import Address, address
+
 KEPT = {4: 24, 6: 48}  # bits, by IP version
-
-
-def address(text: str) -> Address | None:
-    """None for what is none: a unix socket, or a proxy that hides it. IPv4 in IPv6 is IPv4."""
-    try:
-        found = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        return found.ipv4_mapped
-    return found
 
 
 def network_of(text: str) -> str:

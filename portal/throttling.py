@@ -7,7 +7,6 @@ the cache. A cache that does not answer refuses nobody: sign-in, access checks a
 import logging
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 from portal import problems
 from portal.accounts.models import Account, ApiToken
 from portal.middleware import Handler
+from portal.networks import subscriber_network
 
 log = logging.getLogger(__name__)
 V = TypeVar("V", bound=Callable[..., Any])
@@ -192,13 +192,8 @@ def counts_itself(view: V) -> V:
 
 
 def network_of(request: HttpRequest | Request) -> str:
-    """The address that asks; of IPv6 the /64, of which one customer has all."""
-    text = request.META.get("REMOTE_ADDR") or ""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else text
+    """The network of the client, as far as one subscriber has it."""
+    return subscriber_network(request.META.get("REMOTE_ADDR") or "")
 
 
 def exceeded(

@@ -1,6 +1,5 @@
 """allauth's mails leave through our outbox, so that there is one way for mail."""
 
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -13,12 +12,7 @@ from portal.accounts.addresses import clean_address, normalise_address
 from portal.accounts.models import Account, ApiToken
 from portal.accounts.roles import SET_UP, lacks_second_factor
 from portal.mail import services
-
-
-def network_of(address: str) -> str:
-    """What one subscriber has of the internet: an IPv4 address, or a /64 of IPv6."""
-    found = ip_address(address)
-    return str(ip_network((found, 64 if found.version == 6 else 32), strict=False))
+from portal.networks import subscriber_network
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -46,7 +40,7 @@ class AccountAdapter(DefaultAccountAdapter):
         email = normalise_address(str(credentials.get("email", "")))
         found = Account.objects.filter(email=email).values_list("password", flat=True)
         mark = salted_hmac("weighbridge.attempts", found.first() or "").hexdigest()
-        network = network_of(self.get_client_ip(request))
+        network = subscriber_network(self.get_client_ip(request))
         super().pre_authenticate(request, **{**credentials, "email": f"{email} {network} {mark}"})
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from pytest_django import Settings
 from portal import settings as site_settings
 from portal import throttling
 from portal.accounts.models import Account
+from portal.networks import subscriber_network
 from portal.throttling import READ_ROUTES, ROUTES, Limit, Scope, network_of
 from tests.people import signed_in, with_token
 
@@ -377,3 +378,17 @@ def test_a_limit_counts_each_request_once(
 ) -> None:
     found = [throttling.Limit(Scope.RUNS, "account:1").is_exceeded() for _ in range(4)]
     assert found == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),  # IPv4, as a server sees it that listens on both
+        ("2001:db8:1:2:3::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),  # a unix socket
+    ],
+)
+def test_a_subscriber_is_one_network_and_two_are_never_one(address: str, network: str) -> None:
+    assert subscriber_network(address) == network
