@@ -1,6 +1,6 @@
 """llama.cpp beside the engine, in one run: the demo model's weights as GGUF, and the child that computes with them.
 
-It lives in an environment of its own, which `WEIGHBRIDGE_TEST_LLAMA=1 script/test` makes. What is computed is the
+It lives in an environment of its own, which `script/test --all` makes. What is computed is the
 file's weights in F32 or F16, or Q4_1 as it is shipped; the cache is llama.cpp's own choice (F16) in all of them.
 """
 
@@ -103,7 +103,7 @@ def llama_cpp(kinds: Sequence[str], *, rows: int, length: int) -> Iterator[dict[
     """llama.cpp with each of these files, by their names; the files are gone afterwards."""
     if kinds and not PYTHON.exists():
         raise SystemExit(
-            "llama.cpp is not here. WEIGHBRIDGE_TEST_LLAMA=1 script/test "
+            "llama.cpp is not here. script/test --all "
             "tests/inference_sandbox/test_llama_server.py compiles it; --without-llama-cpp measures without."
         )
     with ExitStack() as stack:

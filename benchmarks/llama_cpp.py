@@ -2,7 +2,7 @@
 
     .venv/llama/bin/python -m benchmarks.llama_cpp MODEL.gguf --rows 32 --length 512 --threads 2
 
-`benchmarks/beside_llama_cpp.py` starts it, in the environment that `WEIGHBRIDGE_TEST_LLAMA=1 script/test` makes. A line
+`benchmarks/beside_llama_cpp.py` starts it, in the environment that `script/test --all` makes. A line
 of JSON in: {"requests": [[[token, …], how many], …], "every": 2}; one out: {"answers": [[token, …], …]}.
 
 All requests share each call of `llama_decode`, as in the engine: one joins every `every` steps (0: all at once) with

@@ -61,3 +61,24 @@ prepare_beside() {
   "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$lock" || return 1
   cp "$lock" "$home/.installed"
 }
+
+# prepare_client NAME: an environment for a client of the site that a test runs, apart from the project's own packages.
+prepare_client() {
+  local home=$VENV/clients/$1 lock=$ROOT/requirements/clients/$1.txt
+  cmp -s "$lock" "$home/.installed" && return
+  say "Installing the client $1, which one of the tests runs"
+  "$PYTHON" -m venv --clear --without-pip "$home" || return 1
+  "$PYTHON" -m pip --python "$home/bin/python" install --quiet --disable-pip-version-check --no-input \
+    --require-hashes -r "$lock" || return 1
+  cp "$lock" "$home/.installed"
+}
+
+# prepare_npm NAME: the npm packages of tests/clients/NAME, which needs node and npm.
+prepare_npm() {
+  local home=$VENV/npm/$1 source=$ROOT/tests/clients/$1
+  cmp -s "$source/package-lock.json" "$home/.installed" && return
+  say "Installing the npm packages of $1, which one of the tests runs"
+  mkdir -p "$home" && cp "$source/package.json" "$source/package-lock.json" "$home/" || return 1
+  npm ci --prefix "$home" --ignore-scripts --no-audit --no-fund --silent || return 1
+  cp "$source/package-lock.json" "$home/.installed"
+}

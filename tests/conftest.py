@@ -43,6 +43,7 @@ def _audit_log_can_be_emptied_between_tests() -> Iterator[None]:
 
 SITE_FOLDERS = (
     "browser",
+    "clients",
     "conformance",
     "demo",
 )  # which walk through the running site

@@ -71,9 +71,7 @@ def server(log_in: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 @pytest.fixture(scope="session")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not PYTHON.exists():
-        pytest.skip(
-            "llama-cpp-python is not here: WEIGHBRIDGE_TEST_LLAMA=1 script/test compiles it"
-        )
+        pytest.skip("llama-cpp-python is not here: script/test --all compiles it")
     with server(tmp_path_factory.mktemp("llama")) as (url, _):
         yield url
 

@@ -21,7 +21,7 @@ TOKENS = (16, 9, 12)
 @pytest.fixture(scope="module")
 def peers() -> Iterator[dict[str, LlamaCpp]]:
     if not PYTHON.exists():
-        pytest.skip("llama.cpp is not here: WEIGHBRIDGE_TEST_LLAMA=1 script/test compiles it")
+        pytest.skip("llama.cpp is not here: script/test --all compiles it")
     with llama_cpp(FORMATS, rows=3, length=64) as found:
         yield found
 
