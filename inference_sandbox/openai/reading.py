@@ -1,5 +1,5 @@
-"""Values of the right kind out of a client's JSON. Null is as if it were not there; unknown fields
-are nobody's business. What the values may be, `asking` knows.
+"""Values of the right kind out of a client's JSON. Null is as if it were not there. Which names are
+supported, `parameters` says; what the values may be, `asking`.
 """
 
 import json
@@ -71,11 +71,6 @@ class Body:
         if value is not None and not isinstance(value, dict):
             raise wrong(name, "an object")
         return value or {}
-
-    def refuse(self, name: str, why: str) -> None:
-        """A field that would change the answer, and that nothing here can honour."""
-        if self.get(name):
-            raise invalid(name, f"`{name}` is not supported here: {why}", "unsupported_parameter")
 
 
 def number(name: str, value: Any) -> float:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inference_sandbox.asking import MAX_SEED, Asked
-from inference_sandbox.openai.errors import PARAMS, ApiError, invalid
+from inference_sandbox.openai import parameters
+from inference_sandbox.openai.errors import PARAMS, invalid
+from inference_sandbox.openai.parameters import unsupported
 from inference_sandbox.openai.reading import Body, number, wrong
 from inference_sandbox.services import MOST_RUNS_OF_A_JOB
 
@@ -39,10 +41,10 @@ class Wanted:
 
 def completion(body: Body, model: str = "") -> Wanted:
     """A request to `completions`."""
+    parameters.check(body, parameters.COMPLETIONS)
     values = _common(body, model)
     if body.whole("best_of", values["n"]) != values["n"]:
-        raise unsupported("best_of", "every choice that is made is answered. Leave it out.")
-    body.refuse("suffix", "the models go on from a text, they fill no gap. Leave it out.")
+        raise unsupported("best_of", "every choice that is made is returned. Leave it out.")
     return Wanted(
         **values,
         is_chat=False,
@@ -55,13 +57,10 @@ def completion(body: Body, model: str = "") -> Wanted:
 
 def chat(body: Body, model: str = "") -> Wanted:
     """A request to `chat/completions`."""
-    for name in ("tools", "functions"):
-        body.refuse(name, "the models call no tools. Leave it out.")
-    if body.table("response_format").get("type", "text") != "text":
-        raise unsupported("response_format", "answers are free text. Leave it out.")
+    parameters.check(body, parameters.CHAT)
     newer = body.get("max_completion_tokens") is not None
     told = body.whole("top_logprobs")
-    if told is not None and not body.flag("logprobs"):
+    if told and not body.flag("logprobs"):
         raise invalid("top_logprobs", "`top_logprobs` needs `logprobs` to be true.")
     return Wanted(
         **_common(body, model),
@@ -74,10 +73,6 @@ def chat(body: Body, model: str = "") -> Wanted:
             **({"max_tokens": "max_completion_tokens"} if newer else {}),
         },
     )
-
-
-def unsupported(name: str, why: str) -> ApiError:
-    return invalid(name, f"`{name}` is not supported here: {why}", "unsupported_parameter")
 
 
 def _common(body: Body, model: str) -> dict[str, Any]:
