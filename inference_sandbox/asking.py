@@ -79,12 +79,13 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
         given.pop("seed", None)
     _check_numbers(given)
     _check_lists(given)
-    _check_lengths(given, tokens.context_limit(revision.release))
-    ids = _prompt_tokens(revision, given)
+    limit = tokens.context_limit(revision)
+    _check_lengths(given, limit)
+    ids = _prompt_tokens(revision, given, limit)
     for name in ("forced", "logit_bias"):
         _check_tokens(revision, name, given)
     max_tokens = given.get("max_tokens", Run().max_tokens)
-    _check_room(revision, len(ids), max(max_tokens, len(given.get("forced", ()))))
+    _check_room(revision, len(ids), max(max_tokens, len(given.get("forced", ()))), limit)
     return {**given, "max_tokens": max_tokens, "prompt_tokens": len(ids)}
 
 
@@ -150,9 +151,8 @@ def _check_tokens(revision: Revision, name: str, given: dict[str, Any]) -> None:
             )
 
 
-def _check_room(revision: Revision, count: int, max_tokens: int) -> None:
+def _check_room(revision: Revision, count: int, max_tokens: int, limit: int) -> None:
     release = revision.release
-    limit = tokens.context_limit(release)
     if count >= limit:
         raise _too_long(
             "prompt",
@@ -169,11 +169,10 @@ def _check_room(revision: Revision, count: int, max_tokens: int) -> None:
         )
 
 
-def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
+def _prompt_tokens(revision: Revision, given: dict[str, Any], limit: int) -> list[int]:
     """The prompt as the model will read it; `prompt` becomes what people read of it."""
     from inference_sandbox.engine.tokenizer import TokenizerError
 
-    limit = tokens.context_limit(revision.release)
     mode, messages = given.get("mode", Run.Mode.PLAIN), given.get("messages", ())
     if mode not in Run.Mode.values:
         raise invalid("mode", f"The mode must be one of {', '.join(Run.Mode.values)}.")
@@ -195,7 +194,7 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any]) -> list[int]:
 
 def tokens_of_text(revision: Revision, text: str) -> list[int]:
     """A text's own tokens, with none before them. Raises Refusal for what cannot be a prompt."""
-    check_length(len(text), "prompt", limit=tokens.context_limit(revision.release))
+    check_length(len(text), "prompt", limit=tokens.context_limit(revision))
     _check_characters("prompt", text)
     if not text:
         raise _empty("prompt")

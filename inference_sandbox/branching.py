@@ -116,5 +116,5 @@ def _check_goes_on(run: Run, token: int) -> None:
 def _room(run: Run, forced: int) -> int:
     """The most tokens of a branch: as many of its own as its parent had, and what fits."""
     own = run.max_tokens - len(run.forced)
-    context = tokens.context_limit(run.release) - (run.prompt_tokens or 0)
+    context = tokens.context_limit(run.revision) - (run.prompt_tokens or 0)
     return max(forced, min(forced + own, settings.SANDBOX_MAX_TOKENS, context))

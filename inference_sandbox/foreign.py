@@ -29,7 +29,13 @@ from inference_sandbox.engine.request import (
     TokenScore,
 )
 from inference_sandbox.engine.stopping import StopMatcher
-from inference_sandbox.foreign_server import CONNECTIONS, Server, ServerError, silence
+from inference_sandbox.foreign_server import (
+    CONNECTIONS,
+    Server,
+    ServerError,
+    context_of_server,
+    silence,
+)
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
@@ -293,11 +299,14 @@ def _raw(name: str) -> bytes:
     return name.encode()
 
 
-def runner_of(revision: Revision) -> tuple[ForeignRunner, "Tokenizer", str]:
-    """A runner for the revision, its tokenizer, and what is told of the engine with each run."""
+def runner_of(revision: Revision) -> tuple[ForeignRunner, "Tokenizer", str, int]:
+    """A runner for the revision, its tokenizer, what is told of the engine with each run, and the tokens
+    of one run that it takes.
+    """
     release, tokenizer = revision.release, tokens.tokenizer_of(revision)
     model = settings.SANDBOX_ENGINE_MODEL or release.repo_id
-    limit = tokens.context_limit(release)
+    limit = tokens.configured_context(revision)
     url, key = settings.SANDBOX_ENGINE_URL, settings.SANDBOX_ENGINE_KEY
     description = f"{model} on a server that speaks OpenAI's API"
-    return ForeignRunner(url, model, key, tokenizer, limit), tokenizer, description
+    limit = min(limit, context_of_server(url, model, key) or limit)
+    return ForeignRunner(url, model, key, tokenizer, limit), tokenizer, description, limit

@@ -104,6 +104,21 @@ class Server:
         )
 
 
+def context_of_server(url: str, model: str, key: str) -> int | None:
+    """The tokens of one request that the server takes, as vLLM says it of each model; None: it does not say."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        response = urllib3.request(
+            "GET", f"{url.rstrip('/')}/models", headers=headers, timeout=CONNECT_SECONDS
+        )
+        cards = response.json()["data"]
+        found = [card.get("max_model_len") for card in cards if card.get("id") == model]
+    except (HTTPError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        log.info("the model's server does not say how many tokens it takes: %r", error)
+        return None
+    return found[0] if found and type(found[0]) is int and found[0] > 0 else None
+
+
 class AsText:
     """Tokens as the text of which a server makes the same ones, which not all of them have."""
 

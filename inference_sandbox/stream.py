@@ -30,6 +30,7 @@ from portal.refusals import Code, Refusal
 PING_SECONDS = 15.0  # a reader hears something at least this often
 LEASE_MS = 10_000
 WORKER_SECONDS = 20
+CONTEXT_SECONDS = 30 * 24 * 3600  # how long the limit of a worker that is gone still counts
 READER_SECONDS = 6  # so long a reader's sign holds; it is given three times as often
 BEGINNING = "0"
 
@@ -74,7 +75,8 @@ class Worker:
     """What a worker says of itself. `revision` is empty while it holds no weights yet.
 
     slots: requests that fit into its running batch; running: those in it now; waiting: those that it
-    has taken from the queue, and that wait for a slot.
+    has taken from the queue, and that wait for a slot. context: tokens of one run that its engine
+    takes, prompt and answer together; 0 while it holds no weights.
     """
 
     node: str
@@ -84,6 +86,7 @@ class Worker:
     slots: int
     running: int = 0
     waiting: int = 0
+    context: int = 0
 
     @property
     def free(self) -> int:
@@ -319,6 +322,8 @@ def announce(slug: str, worker: Worker) -> None:
     with _answering(), _client().pipeline() as pipe:
         pipe.sadd(_key("workers", slug), worker.node)
         pipe.set(_key(f"worker:{slug}", worker.node), _dump(asdict(worker)), ex=WORKER_SECONDS)
+        if worker.context:
+            pipe.set(_key(f"context:{slug}", worker.revision), worker.context, ex=CONTEXT_SECONDS)
         pipe.execute()
 
 
@@ -338,6 +343,18 @@ def workers(slug: str) -> list[Worker]:
         if silent := [node for node, sign in zip(nodes, signs, strict=True) if sign is None]:
             _client().srem(_key("workers", slug), *silent)
     return [Worker(**json.loads(sign)) for sign in signs if sign is not None]
+
+
+def context_of(slug: str, digest: str) -> int | None:
+    """The tokens of one run that every worker takes which has this revision loaded; where none has, the
+    last worker that had. None: no worker has said so yet.
+    """
+    limits = [worker.context for worker in workers(slug) if worker.revision == digest]
+    if found := [limit for limit in limits if limit]:
+        return min(found)
+    with _answering():
+        last = _client().get(_key(f"context:{slug}", digest))
+    return int(last) if last else None
 
 
 def leased(run_ids: Iterable[UUID]) -> set[UUID]:

@@ -10,8 +10,8 @@ from django.conf import settings
 from distribution.errors import StoreError
 from distribution.models import Artifact, Revision
 from distribution.stores import get_store
+from inference_sandbox import stream
 from inference_sandbox.models import Run
-from portal.catalog.models import Release
 
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
@@ -30,9 +30,21 @@ UNKNOWN_CONTEXT = 2048  # of LLaMA 1, whose params.json does not name it
 _loading = threading.Lock()
 
 
-def context_limit(release: Release) -> int:
-    """Tokens, prompt and answer together."""
-    return min(release.context_length or UNKNOWN_CONTEXT, settings.SANDBOX_CONTEXT)
+def configured_context(revision: Revision) -> int:
+    """Tokens of one run that an engine is loaded for: what the model was made for, within the site's setting."""
+    of_weights = revision.facts.get("context_length") or revision.release.context_length
+    return min(of_weights or UNKNOWN_CONTEXT, settings.SANDBOX_CONTEXT)
+
+
+def context_limit(revision: Revision) -> int:
+    """Tokens of one run, prompt and answer together, that the engine takes: less than it was configured
+    for where a worker found no memory for that many, or where another server computes and takes fewer.
+    """
+    limit = configured_context(revision)
+    try:
+        return min(limit, stream.context_of(revision.release.slug, revision.digest) or limit)
+    except stream.StreamDown:  # which refuses whoever starts a run with it
+        return limit
 
 
 def tokenizer_of(revision: Revision) -> "Tokenizer":

@@ -40,6 +40,7 @@ class LoadedEngine:
     runner: "EngineRunner | ForeignRunner"
     tokenizer: "Tokenizer"
     description: str  # its version, dtype and device
+    context: int  # tokens of one run that it takes, prompt and answer together
     held: ExitStack = field(default_factory=ExitStack)  # what it keeps from being pruned
 
     def stop(self) -> None:
@@ -70,11 +71,13 @@ def load(revision: Revision) -> LoadedEngine:
             dtype=settings.SANDBOX_DTYPE,
             device=settings.SANDBOX_DEVICE,
             max_batch=settings.SANDBOX_BATCH,
-            max_len=tokens.context_limit(revision.release),
+            max_len=tokens.configured_context(revision),
         )
         description = f"torch {version('torch')}, {engine.info.dtype}, {engine.info.device}"
         log.info("engine of %s ready: %s", revision, description)
-        return LoadedEngine(EngineRunner(engine), engine.tokenizer, description, held.pop_all())
+        context = engine.info.context_limit
+        runner = EngineRunner(engine)
+        return LoadedEngine(runner, engine.tokenizer, description, context, held.pop_all())
 
 
 def weights_cache() -> Path:
@@ -121,6 +124,12 @@ class Engines:
         """Requests running, requests waiting, and slots in all, without waiting for the lock."""
         loaded = self._loaded
         return loaded.runner.load() if loaded else (0, 0, settings.SANDBOX_BATCH)
+
+    @property
+    def context(self) -> int:
+        """Tokens of one run that the loaded engine takes; 0 while none is loaded."""
+        loaded = self._loaded
+        return loaded.context if loaded else 0
 
     def _take(self, revision: Revision) -> LoadedEngine:
         # The lock is held while loading: whoever comes meanwhile needs this engine, or must wait.
@@ -179,6 +188,7 @@ class Heartbeat:
             slots=slots,
             running=running,
             waiting=waiting,
+            context=engines.context,
         )
         for slug in self.slugs:
             stream.announce(slug, sign)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from inference_sandbox.engine.model import ModelArgs
 from inference_sandbox.engine.params import (
+    LLAMA_CONTEXT,
     CheckpointError,
     args_from_config,
     args_from_params,
@@ -66,12 +67,18 @@ class Checkpoint:
     weights: dict[str, Tensor]
 
 
-def read_args(folder: Path, *, tokenizer_vocab_size: int | None = None) -> ModelArgs:
-    """The architecture that the folder describes, without opening any weights."""
+def read_args(
+    folder: Path, *, tokenizer_vocab_size: int | None = None, context: int = LLAMA_CONTEXT
+) -> ModelArgs:
+    """The architecture that the folder describes, without opening any weights.
+
+    context: of a model whose description does not say it.
+    """
     if (folder / "params.json").is_file():
-        return args_from_params(_read_json(folder / "params.json"), tokenizer_vocab_size)
+        params = _read_json(folder / "params.json")
+        return args_from_params(params, tokenizer_vocab_size, context=context)
     if (folder / "config.json").is_file():
-        return args_from_config(_read_json(folder / "config.json"))
+        return args_from_config(_read_json(folder / "config.json"), context=context)
     raise CheckpointError(f"{folder.name} holds neither params.json nor config.json.")
 
 
@@ -81,9 +88,10 @@ def load_checkpoint(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     tokenizer_vocab_size: int | None = None,
+    context: int = LLAMA_CONTEXT,
 ) -> Checkpoint:
     """Every tensor of the model, merged, in `dtype` on `device`. Raises CheckpointError."""
-    args = read_args(folder, tokenizer_vocab_size=tokenizer_vocab_size)
+    args = read_args(folder, tokenizer_vocab_size=tokenizer_vocab_size, context=context)
     original = (folder / "params.json").is_file()
     tensors = _merged_shards(folder, args) if original else _safetensors(folder, args)
     # One tensor at a time: at the peak, memory holds the model and a single tensor beside it.

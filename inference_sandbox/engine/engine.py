@@ -103,7 +103,10 @@ class Engine:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
         tokenizer = load_tokenizer(folder)
         checkpoint = load_checkpoint(
-            Path(folder), dtype=DTYPES[dtype], tokenizer_vocab_size=tokenizer.vocab_size
+            Path(folder),
+            dtype=DTYPES[dtype],
+            tokenizer_vocab_size=tokenizer.vocab_size,
+            context=max_len,
         )
         model = Transformer(
             checkpoint.args, checkpoint.weights, device=device, int8=dtype == "int8"

@@ -53,8 +53,13 @@ KNOWN_PARAMS = {
 LLAMA_CONTEXT = 2048
 
 
-def args_from_params(params: dict[str, Any], tokenizer_vocab_size: int | None) -> ModelArgs:
-    """Read the original layout's `params.json`; `tie_word_embeddings`, `max_seq_len` are ours."""
+def args_from_params(
+    params: dict[str, Any], tokenizer_vocab_size: int | None, *, context: int = LLAMA_CONTEXT
+) -> ModelArgs:
+    """Read the original layout's `params.json`; `tie_word_embeddings`, `max_seq_len` are ours.
+
+    context: of a model whose description does not say it.
+    """
     if unknown := sorted(params.keys() - KNOWN_PARAMS):
         raise CheckpointError(f"params.json has keys unknown to this engine: {', '.join(unknown)}.")
     if params.get("use_scaled_rope"):
@@ -73,14 +78,14 @@ def args_from_params(params: dict[str, Any], tokenizer_vocab_size: int | None) -
             vocab_size=_vocab_size(read, tokenizer_vocab_size),
             norm_eps=read.real("norm_eps", 1e-5),
             rope_theta=read.real("rope_theta", 10000.0),
-            max_seq_len=read.whole("max_seq_len", LLAMA_CONTEXT),
+            max_seq_len=read.whole("max_seq_len", context),
             tied=read.flag("tie_word_embeddings"),
         ),
         "params.json",
     )
 
 
-def args_from_config(config: dict[str, Any]) -> ModelArgs:
+def args_from_config(config: dict[str, Any], *, context: int = LLAMA_CONTEXT) -> ModelArgs:
     """Read Hugging Face's `config.json` of a LlamaForCausalLM."""
     _refuse_variants(config)
     read = Reader("config.json", config)
@@ -96,7 +101,7 @@ def args_from_config(config: dict[str, Any]) -> ModelArgs:
             vocab_size=read.whole("vocab_size"),
             norm_eps=read.real("rms_norm_eps", 1e-6),
             rope_theta=rope.real("rope_theta", read.real("rope_theta", 10000.0)),
-            max_seq_len=read.whole("max_position_embeddings", LLAMA_CONTEXT),
+            max_seq_len=read.whole("max_position_embeddings", context),
             tied=read.flag("tie_word_embeddings"),
         ),
         "config.json",

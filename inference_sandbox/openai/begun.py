@@ -75,7 +75,7 @@ def _conversation(revision: Revision, wanted: Wanted) -> Asked:
     if wanted.max_tokens is not None:
         return Asked(**chat, max_tokens=wanted.max_tokens)
     count = asking.check(revision, Asked(**chat, max_tokens=1))["prompt_tokens"]
-    room = tokens.context_limit(revision.release) - count
+    room = tokens.context_limit(revision) - count
     return Asked(**chat, max_tokens=min(settings.SANDBOX_MAX_TOKENS, room))
 
 

@@ -62,7 +62,7 @@ async def detokenize(request: HttpRequest, account: Account, model: str = "") ->
     revision = await _revision(account, model or _named(body))
     tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
     tokens = body.get("tokens")
-    most = asking.MOST_DETOKENIZED * context_limit(revision.release)
+    most = asking.MOST_DETOKENIZED * context_limit(revision)
     if isinstance(tokens, list) and len(tokens) > most:
         raise invalid("tokens", f"Send at most {most:,} tokens in one request.")
     if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
@@ -99,7 +99,7 @@ def _named_revision(account: Account, name: str) -> Revision:
 
 def _measure(account: Account, revision: Revision, text: str) -> None:
     """Refuse what no prompt can be. A long text counts as several requests: the tokenizer takes as long."""
-    asking.check_length(len(text), "prompt", limit=context_limit(revision.release))
+    asking.check_length(len(text), "prompt", limit=context_limit(revision))
     cost = len(text) // CHARACTERS_OF_A_REQUEST
     throttling.check_account(throttling.Scope.TOKENIZING, account, cost)
 

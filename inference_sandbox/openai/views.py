@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 
 from distribution.models import Revision
-from inference_sandbox import selectors, stream
+from inference_sandbox import selectors, stream, tokens
 from inference_sandbox.openai.begun import Begun, begin
 from inference_sandbox.openai.door import door
 from inference_sandbox.openai.errors import ApiError, of_any, of_refusal
@@ -134,4 +134,5 @@ def _card(revision: Revision) -> dict[str, Any]:
         "object": "model",
         "created": int(revision.created_at.timestamp()),
         "owned_by": release.family.publisher,
+        "max_model_len": tokens.context_limit(revision),  # as vLLM says it
     }

@@ -102,7 +102,7 @@ def test_an_answer_beyond_the_context_is_told_how_much_is_left(prompt: Prompt) -
 
 @override_settings(SANDBOX_CONTEXT=50)
 def test_the_sites_own_limit_counts_where_it_is_lower(prompt: Prompt, tiny: Release) -> None:
-    assert tokens.context_limit(tiny) == 50
+    assert tokens.context_limit(tiny.revisions.get()) == 50
     with pytest.raises(Refusal, match="50"):
         prompt(prompt="x" * 60)
 

@@ -90,6 +90,15 @@ def write_tiny(folder: Path) -> Path:
     return folder
 
 
+def make_small(folder: Path, params: dict[str, Any] = PARAMS) -> Path:
+    """A whole model of one shard, as small as PARAMS."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.json").write_text(json.dumps(params))
+    torch.save(random_weights(params), folder / "consolidated.00.pth")
+    write_byte_tokenizer(folder)
+    return folder
+
+
 @torch.inference_mode()
 def logits(folder: Path, tokens: Tensor = TOKENS) -> Tensor:
     """What our own engine computes of a folder in either layout, at every place."""
