@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -154,25 +155,28 @@ def export_one(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def export_all(request: HttpRequest, kind: str) -> StreamingHttpResponse:
-    """All runs of the person as JSONL or CSV, oldest first."""
-    mine = selectors.runs_of(person(request)).order_by("created_at", "pk")
+    """All runs that the person has now as JSONL or CSV, oldest first."""
+    now = timezone.now()
+    mine = selectors.runs_of(person(request)).filter(created_at__lte=now)
 
-    def page(after: int) -> tuple[Sequence[Run], int | None]:
-        rows = list(mine[after : after + EXPORTED_AT_ONCE])
+    def page(after: tuple[datetime, UUID]) -> tuple[Sequence[Run], tuple[datetime, UUID] | None]:
+        at, pk = after
+        rest = mine.filter(created_at__gte=at).exclude(created_at=at, pk__lte=pk)
+        rows = list(rest.order_by("created_at", "pk")[:EXPORTED_AT_ONCE])
         more = len(rows) == EXPORTED_AT_ONCE
-        return rows, after + EXPORTED_AT_ONCE if more else None
+        return rows, (rows[-1].created_at, rows[-1].pk) if more else None
 
     def cells(run: Run) -> list[Any]:
         told = record_of(run)
         values = (told[name] for name in HEAD)
         return [_dump(value) if isinstance(value, list | dict) else value for value in values]
 
-    name = f"runs-{timezone.now():%Y%m%d-%H%M}"
     return exports.export(
-        name,
+        f"runs-{now:%Y%m%d-%H%M}",
         kind,
         head=HEAD,
         page=page,
+        start=(datetime.min.replace(tzinfo=UTC), UUID(int=0)),
         line=lambda run: _dump(record_of(run)).encode(),
         cells=cells,
     )

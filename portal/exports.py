@@ -19,15 +19,16 @@ def export(
     kind: str,
     *,
     head: Sequence[str],
-    page: Callable[[int], tuple[Sequence[R], int | None]],
+    page: Callable[[Any], tuple[Sequence[R], Any]],
     line: Callable[[R], bytes],
     cells: Callable[[R], Iterable[Any]],
+    start: Any = 0,
 ) -> StreamingHttpResponse:
     """The file `name`.`kind`. Raises the Refusal NOT_FOUND for another kind than those two.
 
-    page: the rows after this one, from 0 on, and after which the next page begins (None: there is none).
-    It goes by a row's number and holds no cursor, for rows may come meanwhile. line: a row as JSON;
-    cells: as the values under `head`.
+    page: the rows after this one, from `start` on, and after which the next page begins (None: there is
+    none). It goes by what a row keeps for good, such as its number, never by how many rows came before:
+    others come and go meanwhile. line: a row as JSON; cells: as the values under `head`.
     """
     if kind not in CONTENT_TYPES:
         raise Refusal(
@@ -42,7 +43,7 @@ def export(
     async def stream() -> AsyncIterator[bytes]:
         if kind == "csv":
             yield _csv([head])
-        after: int | None = 0
+        after = start
         while after is not None:
             rows, after = await sync_to_async(page)(after)
             yield written(rows)
