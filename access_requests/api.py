@@ -13,13 +13,12 @@ from rest_framework.views import APIView
 from access_requests import selectors, services
 from access_requests.models import Application, Grant, Tier
 from access_requests.serializers import (
+    ApplicationChangesSerializer,
     ApplicationDetailSerializer,
     ApplicationSerializer,
     ApproveSerializer,
-    AskSerializer,
-    ChangeSerializer,
     GrantSerializer,
-    NothingSerializer,
+    NewApplicationSerializer,
     OptionalReasonSerializer,
     ReasonSerializer,
     RefuseSerializer,
@@ -77,18 +76,22 @@ class ApplicationList(generics.ListAPIView[Application]):
         only_reviewers(asker(self.request))
         return selectors.review_queue(asker(self.request))
 
-    @extend_schema(parameters=[OpenApiParameter("queue", bool, description="For reviewers.")])
+    @extend_schema(
+        operation_id="list_applications",
+        parameters=[OpenApiParameter("queue", bool, description="For reviewers.")],
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
-        request=AskSerializer,
+        operation_id="start_application",
+        request=NewApplicationSerializer,
         responses={201: ApplicationDetailSerializer, 200: ApplicationDetailSerializer},
         description="Start a draft (201). If you have an open application of that family, "
         "it is that one (200); your answers are saved to it as long as it may be changed.",
     )
     def post(self, request: Request) -> Response:
-        given = _valid(AskSerializer, request)
+        given = _valid(NewApplicationSerializer, request)
         releases = selectors.releases_named(given["releases"])
         actor = asker(request)
         known = set(actor.applications.values_list("pk", flat=True))
@@ -102,18 +105,19 @@ class ApplicationDetail(APIView):
     permission_classes = (HasScope,)
     scopes = {"GET": Scope.READ, "PATCH": Scope.APPLY}
 
-    @extend_schema(responses=ApplicationDetailSerializer)
+    @extend_schema(operation_id="get_application", responses=ApplicationDetailSerializer)
     def get(self, request: Request, pk: int) -> Response:
         return answer(selectors.application_for(asker(request), pk), request)
 
     @extend_schema(
-        request=ChangeSerializer,
+        operation_id="update_application",
+        request=ApplicationChangesSerializer,
         responses=ApplicationDetailSerializer,
         description="Change a draft, or an application returned for correction. "
         "What is left out stays.",
     )
     def patch(self, request: Request, pk: int) -> Response:
-        given = _valid(ChangeSerializer, request)
+        given = _valid(ApplicationChangesSerializer, request)
         releases = selectors.releases_named(given["releases"]) if "releases" in given else None
         services.save_draft(
             pk, actor=asker(request), releases=releases, answers=given.get("answers")
@@ -132,13 +136,14 @@ class Act(APIView):
 
     permission_classes = (HasScope,)
     scope: Scope | tuple[Scope, ...] = Scope.REVIEW
-    input: type[serializers.Serializer] = NothingSerializer
+    input: type[serializers.Serializer] | None = None  # the body, where there is one
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
         raise NotImplementedError
 
     def perform(self, request: Request, pk: int) -> Response:
-        self.act(pk, asker(request), _valid(self.input, request))
+        given = _valid(self.input, request) if self.input else {}
+        self.act(pk, asker(request), given)
         return detail(Application(pk=pk), request)
 
 
@@ -162,6 +167,7 @@ class AttachmentOf(APIView):
     parser_classes = (MultiPartParser,)
 
     @extend_schema(
+        operation_id="attach_file",
         request={
             "multipart/form-data": {
                 "type": "object",
@@ -181,7 +187,11 @@ class AttachmentOf(APIView):
         services.attach(pk, question, file, actor=asker(request))
         return detail(Application(pk=pk), request)
 
-    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="remove_attachment",
+        request=None,
+        responses={200: ApplicationDetailSerializer},
+    )
     def delete(self, request: Request, pk: int, question: str) -> Response:
         """Take the file away again."""
         services.detach(pk, question, actor=asker(request))
@@ -192,7 +202,11 @@ class Submit(Act):
     scope = Scope.APPLY
     input = SubmitSerializer
 
-    @extend_schema(request=SubmitSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="submit_application",
+        request=SubmitSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Submit, accepting the licence by your typed name."""
         return self.perform(request, pk)
@@ -206,7 +220,9 @@ class Submit(Act):
 class Withdraw(Act):
     scope = Scope.APPLY
 
-    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="withdraw_application", request=None, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Take the application back."""
         return self.perform(request, pk)
@@ -216,7 +232,9 @@ class Withdraw(Act):
 
 
 class Claim(Act):
-    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="claim_application", request=None, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Take it to review it."""
         return self.perform(request, pk)
@@ -226,7 +244,9 @@ class Claim(Act):
 
 
 class Release(Act):
-    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="release_application", request=None, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Give a claim back."""
         return self.perform(request, pk)
@@ -238,7 +258,11 @@ class Release(Act):
 class Return(Act):
     input = ReturnSerializer
 
-    @extend_schema(request=ReturnSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="return_application",
+        request=ReturnSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Return it for correction."""
         return self.perform(request, pk)
@@ -250,7 +274,11 @@ class Return(Act):
 class Approve(Act):
     input = ApproveSerializer
 
-    @extend_schema(request=ApproveSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="approve_application",
+        request=ApproveSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Approve it; the grants are open at once."""
         return self.perform(request, pk)
@@ -273,7 +301,11 @@ class Approve(Act):
 class Refuse(Act):
     input = RefuseSerializer
 
-    @extend_schema(request=RefuseSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="refuse_application",
+        request=RefuseSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Refuse it, with a reason."""
         return self.perform(request, pk)
@@ -286,7 +318,9 @@ class Write(Act):
     scope = (Scope.APPLY, Scope.REVIEW)
     input = TextSerializer
 
-    @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="send_message", request=TextSerializer, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Write to the other side of the application."""
         return self.perform(request, pk)
@@ -300,7 +334,11 @@ class Appeal(Act):
     scope = Scope.APPLY
     input = TextSerializer
 
-    @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="appeal_application",
+        request=TextSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Appeal against a refusal, once; somebody else decides."""
         return self.perform(request, pk)
@@ -324,7 +362,10 @@ class GrantList(generics.ListAPIView[Grant]):
         only_reviewers(asker(self.request))
         return selectors.seen_by(asker(self.request), selectors.all_grants())
 
-    @extend_schema(parameters=[OpenApiParameter("all", bool, description="For reviewers.")])
+    @extend_schema(
+        operation_id="list_grants",
+        parameters=[OpenApiParameter("all", bool, description="For reviewers.")],
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
@@ -345,7 +386,7 @@ class GrantAct(APIView):
 
 
 class Revoke(GrantAct):
-    @extend_schema(request=ReasonSerializer, responses=GrantSerializer)
+    @extend_schema(operation_id="revoke_grant", request=ReasonSerializer, responses=GrantSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """End a grant for good (managers): the next use is refused."""
         return self.perform(request, pk)
@@ -355,7 +396,9 @@ class Revoke(GrantAct):
 
 
 class Suspend(GrantAct):
-    @extend_schema(request=ReasonSerializer, responses=GrantSerializer)
+    @extend_schema(
+        operation_id="suspend_grant", request=ReasonSerializer, responses=GrantSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Close a grant until it is reinstated (managers)."""
         return self.perform(request, pk)
@@ -367,7 +410,9 @@ class Suspend(GrantAct):
 class Reinstate(GrantAct):
     input = OptionalReasonSerializer
 
-    @extend_schema(request=OptionalReasonSerializer, responses=GrantSerializer)
+    @extend_schema(
+        operation_id="reinstate_grant", request=OptionalReasonSerializer, responses=GrantSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Open a suspended grant again (managers)."""
         return self.perform(request, pk)
@@ -380,7 +425,9 @@ class AcceptLicence(GrantAct):
     scope = Scope.APPLY
     input = SubmitSerializer
 
-    @extend_schema(request=SubmitSerializer, responses=GrantSerializer)
+    @extend_schema(
+        operation_id="accept_licence", request=SubmitSerializer, responses=GrantSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Accept the new licence version for your grants, by your typed name."""
         return self.perform(request, pk)

@@ -17,6 +17,7 @@ from access_requests.selectors import past_decisions
 from portal.accounts.models import Scope
 from portal.accounts.permissions import HasScope
 from portal.audit.api import IsAuditor
+from portal.openapi import EXPORT
 from portal.refusals import Code, Refusal
 
 
@@ -48,6 +49,33 @@ class AccessThen(serializers.Serializer):
     decided_at = serializers.DateTimeField()
     decided_by = PersonThen(many=True)
     event = serializers.IntegerField(help_text="The event that gave it these terms.")
+
+
+class ReviewThen(serializers.Serializer):
+    by = PersonThen(allow_null=True)
+    outcome = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    checklist = serializers.JSONField(help_text="What the reviewer checked.")
+    evidence = serializers.JSONField(help_text="What stood on the screen at the decision.")
+
+
+class DecisionThen(serializers.Serializer):
+    event = serializers.IntegerField()
+    verb = serializers.CharField()
+    at = serializers.DateTimeField()
+    by = PersonThen(allow_null=True)
+    application = serializers.CharField(allow_null=True, help_text="Its reference.")
+    renewal = serializers.IntegerField(allow_null=True)
+    reviews = ReviewThen(many=True)
+
+
+class AccessThenWhole(AccessThen):
+    """With its decisions, and the exact licence text."""
+
+    text = serializers.CharField()
+    typed_name = serializers.CharField()
+    digest_fits = serializers.BooleanField(help_text="The text has the digest that was accepted.")
+    decisions = DecisionThen(many=True)
 
 
 AT = OpenApiParameter("at", OpenApiTypes.DATETIME, description="A moment in the past, UTC.")
@@ -83,7 +111,7 @@ class AccessThenList(APIView):
     scope = Scope.REVIEW
 
     @extend_schema(
-        operation_id="access_then_list",
+        operation_id="list_access_then",
         parameters=[*PARAMETERS, OpenApiParameter("after", int)],
         responses=inline_serializer(
             "AccessThenPage",
@@ -115,8 +143,9 @@ class AccessThenExport(APIView):
     scope = Scope.REVIEW
 
     @extend_schema(
+        operation_id="export_access_then",
         parameters=[*PARAMETERS, OpenApiParameter("kind", str, "path", enum=["jsonl", "csv"])],
-        responses={200: OpenApiTypes.BINARY},
+        responses=EXPORT,
     )
     def get(self, request: Request, kind: str) -> HttpResponseBase:
         given = _given(request)
@@ -132,7 +161,7 @@ class AccessThenDetail(APIView):
     permission_classes = (HasScope, IsAuditor)
     scope = Scope.REVIEW
 
-    @extend_schema(parameters=[AT], responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(operation_id="get_access_then", parameters=[AT], responses=AccessThenWhole)
     def get(self, request: Request, pk: int) -> Response:
         at: datetime = moment(request.query_params.get("at", ""))
         then, decisions = past_decisions.decided_then(pk, at)

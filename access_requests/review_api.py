@@ -42,7 +42,7 @@ class Colleagues(APIView):
     permission_classes = (HasScope,)
     scope = Scope.REVIEW
 
-    @extend_schema(responses=PersonSerializer(many=True))
+    @extend_schema(operation_id="list_colleagues", responses=PersonSerializer(many=True))
     def get(self, request: Request, pk: int) -> Response:
         account = asker(request)
         application = selectors.application_for(account, pk)
@@ -58,7 +58,9 @@ class Colleagues(APIView):
 class AddNote(Act):
     input = TextSerializer
 
-    @extend_schema(request=TextSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="add_note", request=TextSerializer, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Write an internal note, for reviewers alone."""
         return self.perform(request, pk)
@@ -70,7 +72,11 @@ class AddNote(Act):
 class Assign(Act):
     input = ColleagueSerializer
 
-    @extend_schema(request=ColleagueSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="assign_application",
+        request=ColleagueSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Give the claim to a colleague: managers any, a claimant their own."""
         return self.perform(request, pk)
@@ -82,7 +88,11 @@ class Assign(Act):
 class Ask(Act):
     input = AskColleagueSerializer
 
-    @extend_schema(request=AskColleagueSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="ask_colleague",
+        request=AskColleagueSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Ask a colleague for a review, or for the second decision."""
         return self.perform(request, pk)
@@ -100,7 +110,9 @@ class Ask(Act):
 class Advise(Act):
     input = AdviseSerializer
 
-    @extend_schema(request=AdviseSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="give_opinion", request=AdviseSerializer, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Answer a colleague who asked for your review, once."""
         return self.perform(request, pk)
@@ -112,7 +124,11 @@ class Advise(Act):
 class Recuse(Act):
     input = ConflictSerializer
 
-    @extend_schema(request=ConflictSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="recuse_from_application",
+        request=ConflictSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Declare a conflict of interest: you act on this application no more."""
         return self.perform(request, pk)

@@ -16,6 +16,7 @@ from access_requests.models import (
     Tier,
     Witness,
 )
+from access_requests.question_fields import AffiliationThenField, AnswersField, QuestionsField
 from access_requests.workflow import QUEUE_STATES, THE_DESK, Role
 from portal.accounts.models import Account
 from portal.catalog.models import Release
@@ -46,7 +47,7 @@ class CheckSerializer(serializers.Serializer[Any]):
     # These names hide attributes of Field; the declared fields are what serializes.
     label = serializers.CharField()  # type: ignore[assignment]
     source = serializers.CharField()  # type: ignore[assignment]
-    result = serializers.ChoiceField(choices=["supports", "attention", "neutral"])
+    result = serializers.ChoiceField(choices=evidence.RESULTS)
     finding = serializers.CharField()
     limits = serializers.CharField()
     at = serializers.CharField()
@@ -95,7 +96,7 @@ class OpinionSerializer(serializers.ModelSerializer[Opinion]):
         )
 
 
-class DeskSerializer(serializers.Serializer[Any]):
+class ReviewSerializer(serializers.Serializer[Any]):
     """What reviewers see beside an application."""
 
     claimed_by = PersonSerializer(allow_null=True)
@@ -157,8 +158,9 @@ class ApplicationSerializer(serializers.ModelSerializer[Application]):
 
 
 class ApplicationDetailSerializer(ApplicationSerializer):
-    questions = serializers.JSONField(source="form.questions", read_only=True)
+    questions = QuestionsField(source="form.questions", read_only=True)
     answers = serializers.SerializerMethodField()
+    affiliation = AffiliationThenField(read_only=True)
     messages = MessageSerializer(many=True, read_only=True)
     grants = serializers.PrimaryKeyRelatedField[Any](many=True, read_only=True)
     queue_position = serializers.SerializerMethodField()
@@ -184,6 +186,7 @@ class ApplicationDetailSerializer(ApplicationSerializer):
             "review",
         )
 
+    @extend_schema_field(AnswersField())
     def get_answers(self, application: Application) -> dict[str, Any]:
         """One's own as written; for reviewers, never what is still being typed."""
         if self.context["request"].user.pk == application.applicant_id:
@@ -207,17 +210,17 @@ class ApplicationDetailSerializer(ApplicationSerializer):
         """In words, for the applicant."""
         return words.next_of(application)
 
-    @extend_schema_field(DeskSerializer(allow_null=True))
+    @extend_schema_field(ReviewSerializer(allow_null=True))
     def get_review(self, application: Application) -> dict[str, Any] | None:
         """For reviewers; null for the applicant, and for a reviewer who applies with them."""
         role = selectors.role_in(self.context["request"].user, application)
         if role in (Role.APPLICANT, Role.STRANGER):
             return None
-        return dict(DeskSerializer(_Desk(application, role)).data)
+        return dict(ReviewSerializer(_Desk(application, role)).data)
 
 
 class _Desk:
-    """The application as `DeskSerializer` reads it."""
+    """The application as `ReviewSerializer` reads it."""
 
     def __init__(self, application: Application, role: Role) -> None:
         inside = role in THE_DESK
@@ -234,17 +237,17 @@ class _Desk:
         self.opinions = list(application.opinions.all()) if inside else []
 
 
-class AskSerializer(serializers.Serializer[Any]):
+class NewApplicationSerializer(serializers.Serializer[Any]):
     releases = BoundedListField(
         child=serializers.CharField(max_length=200),
         allow_empty=False,
         max_length=100,
         help_text="Slugs or repo ids, all of one family.",
     )
-    answers = serializers.JSONField(required=False, help_text="An object: question key to answer.")
+    answers = AnswersField(required=False)
 
 
-class ChangeSerializer(AskSerializer):
+class ApplicationChangesSerializer(NewApplicationSerializer):
     releases = BoundedListField(
         child=serializers.CharField(max_length=200),
         allow_empty=False,
@@ -335,10 +338,6 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 class OptionalReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
-
-
-class NothingSerializer(serializers.Serializer[Any]):
-    """No body."""
 
 
 class GrantSerializer(serializers.ModelSerializer[Grant]):

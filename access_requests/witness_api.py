@@ -30,7 +30,11 @@ class NameWitness(Act):
     scope = Scope.APPLY
     input = NameWitnessSerializer
 
-    @extend_schema(request=NameWitnessSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="name_witness",
+        request=NameWitnessSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Name your signing official or your referee; whoever did not answer yet is replaced."""
         return self.perform(request, pk)
@@ -42,7 +46,9 @@ class NameWitness(Act):
 class AskAgain(Act):
     scope = (Scope.APPLY, Scope.REVIEW)
 
-    @extend_schema(request=None, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="remind_witness", request=None, responses=ApplicationDetailSerializer
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Send the mail again with a new link (`pk` is the witness's): applicant and reviewers."""
         found = Witness.objects.filter(pk=pk).first()
@@ -53,7 +59,11 @@ class AskAgain(Act):
 class GoWithout(Act):
     input = GoWithoutSerializer
 
-    @extend_schema(request=GoWithoutSerializer, responses=ApplicationDetailSerializer)
+    @extend_schema(
+        operation_id="waive_witness",
+        request=GoWithoutSerializer,
+        responses=ApplicationDetailSerializer,
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Let it be approved without that answer (managers)."""
         return self.perform(request, pk)

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, serializers
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -19,6 +20,7 @@ from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
 from portal.catalog.models import Release
 from portal.fields import BoundedListField
+from portal.problems import PROBLEM
 
 
 class FileSerializer(serializers.ModelSerializer[Artifact]):
@@ -27,7 +29,7 @@ class FileSerializer(serializers.ModelSerializer[Artifact]):
         fields = ("path", "size", "sha256")
 
 
-class LinksRequestSerializer(serializers.Serializer):
+class LinksSerializer(serializers.Serializer):
     paths = BoundedListField(
         child=serializers.CharField(max_length=255),
         required=False,
@@ -58,6 +60,7 @@ class LinkSerializer(serializers.Serializer):
     sha256 = serializers.CharField()
 
 
+@extend_schema_view(get=extend_schema(operation_id="list_files"))
 class Files(generics.ListAPIView[Artifact]):
     """The files of the release's current revision."""
 
@@ -93,10 +96,20 @@ class Links(APIView):
     permission_classes = (IsAuthenticated, HasScope)
     scope = Scope.DOWNLOAD
     renderer_classes = (JSONRenderer, Lines)
+    refusal_media_types = (PROBLEM, "text/plain")
 
-    @extend_schema(request=LinksRequestSerializer, responses=LinkSerializer(many=True))
+    @extend_schema(
+        operation_id="create_links",
+        description="Make signed links for files of the release, all in one call. With "
+        "`Accept: text/plain`: one address a line, and refusals as one line.",
+        request=LinksSerializer,
+        responses={
+            (200, "application/json"): LinkSerializer(many=True),
+            (200, "text/plain"): OpenApiTypes.STR,
+        },
+    )
     def post(self, request: Request, slug: str) -> Response:
-        asked = LinksRequestSerializer(data=request.data)
+        asked = LinksSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         release = get_object_or_404(Release, slug=slug)
         assert isinstance(request.user, Account)

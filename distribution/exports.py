@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -59,8 +60,25 @@ class Export(APIView):
         return response
 
 
+class ManifestFileSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField()
+    size = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    chunks = serializers.ListField(child=serializers.CharField(), help_text="SHA-256 of each.")
+
+
+class ManifestSerializer(serializers.Serializer[Any]):
+    format = serializers.CharField()
+    repo_id = serializers.CharField()
+    revision = serializers.CharField()
+    chunk_size = serializers.IntegerField()
+    files = ManifestFileSerializer(many=True)
+
+
 class Manifest(Export):
-    @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
+    @extend_schema(
+        operation_id="get_manifest", responses={(200, "application/json"): ManifestSerializer}
+    )
     def get(self, request: Request, slug: str, revision: str) -> HttpResponse:
         """The signed manifest: path, size, SHA-256 of each file and of each 64 MiB chunk.
 
@@ -71,7 +89,9 @@ class Manifest(Export):
 
 
 class Signature(Export):
-    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    @extend_schema(
+        operation_id="get_manifest_signature", responses={(200, "text/plain"): OpenApiTypes.STR}
+    )
     def get(self, request: Request, slug: str, revision: str) -> HttpResponse:
         """The manifest's Ed25519 signature, as minisign reads it. Key: `/manifest-key.pub`."""
         found = self.revision(request, slug, revision)
@@ -81,7 +101,7 @@ class Signature(Export):
 
 
 class Sums(Export):
-    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    @extend_schema(operation_id="get_checksums", responses={(200, "text/plain"): OpenApiTypes.STR})
     def get(self, request: Request, slug: str, revision: str) -> HttpResponse:
         """One line for each file, for `sha256sum -c SHA256SUMS`."""
         found = self.revision(request, slug, revision)
@@ -89,7 +109,9 @@ class Sums(Export):
 
 
 class Metalink(Export):
-    @extend_schema(responses={(200, metalink.CONTENT_TYPE): OpenApiTypes.STR})
+    @extend_schema(
+        operation_id="get_metalink", responses={(200, metalink.CONTENT_TYPE): OpenApiTypes.STR}
+    )
     def get(self, request: Request, slug: str, revision: str) -> HttpResponse:
         """Metalink 4 with links of your own grant, for `aria2c`: sizes, hashes, 64 MiB pieces."""
         found = self.revision(request, slug, revision)

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import exceptions, generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,7 +36,38 @@ MOST_TOKENS = 131_072
 END_FIELDS = ("status", "finish_reason", "error", "prompt_tokens", "output_tokens")
 
 
+class ChatMessageSerializer(serializers.Serializer[Any]):
+    role = serializers.CharField()
+    content = serializers.CharField(trim_whitespace=False, allow_blank=True)
+
+
+@extend_schema_field({"type": "array", "items": {"type": "integer"}})
+class TokenIdsField(serializers.JSONField):
+    """As stored: long answers have many."""
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class TextsField(serializers.JSONField):
+    """As stored."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "number"}})
+class BiasField(serializers.JSONField):
+    """Token id → what was added, as stored."""
+
+
+@extend_schema_field(ChatMessageSerializer(many=True))
+class ConversationField(serializers.JSONField):
+    """As stored."""
+
+
 class RunSerializer(serializers.ModelSerializer[Run]):
+    messages = ConversationField(read_only=True)
+    prompt_ids = TokenIdsField(read_only=True)
+    forced = TokenIdsField(read_only=True)
+    logit_bias = BiasField(read_only=True)
+    stop = TextsField(read_only=True)
+    output_ids = TokenIdsField(read_only=True)
     release = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
     revision = serializers.SlugRelatedField[Any](slug_field="digest", read_only=True)
     stream = serializers.SerializerMethodField()
@@ -53,11 +84,6 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         return reverse("api-run-stream", args=[run.pk])
 
 
-class MessageSerializer(serializers.Serializer[Any]):
-    role = serializers.CharField()
-    content = serializers.CharField(trim_whitespace=False, allow_blank=True)
-
-
 class NewRunSerializer(serializers.Serializer[Any]):
     """What may be said; what the values may be, `services.create_run` knows."""
 
@@ -70,7 +96,9 @@ class NewRunSerializer(serializers.Serializer[Any]):
     )
     mode = serializers.ChoiceField(choices=Run.Mode.choices, default=Run.Mode.PLAIN)
     # More than any context has; what fits, `asking` knows.
-    messages = BoundedListField(child=MessageSerializer(), required=False, max_length=MOST_TOKENS)
+    messages = BoundedListField(
+        child=ChatMessageSerializer(), required=False, max_length=MOST_TOKENS
+    )
     prompt_ids = BoundedListField(
         child=serializers.IntegerField(), required=False, max_length=MOST_TOKENS
     )
@@ -146,6 +174,9 @@ def _person(request: Request) -> Account:
     return request.user
 
 
+@extend_schema_view(
+    get=extend_schema(operation_id="list_runs", description="My runs, newest first.")
+)
 class RunList(generics.ListAPIView[Run]):
     """My runs, newest first; POST starts one."""
 
@@ -157,7 +188,9 @@ class RunList(generics.ListAPIView[Run]):
     def get_queryset(self) -> "QuerySet[Run]":
         return selectors.runs_of(_person(self.request))
 
-    @extend_schema(request=NewRunSerializer, responses={201: StartedRunSerializer})
+    @extend_schema(
+        operation_id="start_run", request=NewRunSerializer, responses={201: StartedRunSerializer}
+    )
     def post(self, request: Request) -> Response:
         """Start a run. Follow it at `stream` (server-sent events), or ask until it is over."""
         asked = NewRunSerializer(data=request.data)
@@ -172,7 +205,7 @@ class ReleaseQuota(APIView):
     permission_classes = (HasScope,)
     scope = Scope.SANDBOX
 
-    @extend_schema(responses=QuotaSerializer)
+    @extend_schema(operation_id="get_quota", responses=QuotaSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """What I may use of a release in the sandbox, and what is left of it today."""
         release = selectors.release_named(slug)
@@ -184,7 +217,7 @@ class RunDetail(APIView):
     permission_classes = (HasScope,)
     scope = Scope.SANDBOX
 
-    @extend_schema(responses=RunSerializer)
+    @extend_schema(operation_id="get_run", responses=RunSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
         """One run of mine. `output` is there once it is over; until then, read its stream."""
         return Response(RunSerializer(selectors.run_of(_person(request), run_id)).data)
@@ -194,7 +227,7 @@ class RunCancel(APIView):
     permission_classes = (HasScope,)
     scope = Scope.SANDBOX
 
-    @extend_schema(request=None, responses=RunSerializer)
+    @extend_schema(operation_id="cancel_run", request=None, responses=RunSerializer)
     def post(self, request: Request, run_id: UUID) -> Response:
         """End a run of mine. Again, or after its end, it changes nothing."""
         return Response(RunSerializer(services.cancel(run_id, actor=_person(request))).data)

@@ -106,6 +106,27 @@ def as_refusal(error: Exception) -> Refusal | None:
                 f"The body has more than {most:,} files.",
                 "Send less in one request.",
             )
+        case exceptions.MethodNotAllowed():
+            return Refusal(
+                Code.METHOD_NOT_ALLOWED,
+                str(error.detail),
+                "The API's document at /api/schema/ lists the methods of each address.",
+                url="/api/schema/",
+            )
+        case exceptions.NotAcceptable():
+            return Refusal(
+                Code.NOT_ACCEPTABLE,
+                "This address does not answer in the media type of your `Accept` header.",
+                "Send `Accept: application/json`.",
+            )
+        case exceptions.UnsupportedMediaType():
+            return Refusal(
+                Code.UNSUPPORTED_MEDIA_TYPE,
+                str(error.detail),
+                "Send JSON with `Content-Type: application/json`; files as multipart/form-data, "
+                "where the API's document at /api/schema/ says so.",
+                url="/api/schema/",
+            )
         case exceptions.ParseError():
             return Refusal(Code.INVALID, str(error.detail), "Send valid JSON.")
         case PermissionDenied() | exceptions.PermissionDenied():
@@ -135,18 +156,19 @@ def too_large(most: int) -> Refusal:
     )
 
 
-def _fields(detail: Any) -> dict[str, list[str]]:
+def _fields(detail: Any, path: str = "") -> dict[str, list[str]]:
+    """Each field with its errors; one inside of another is named `messages.0.role`."""
     if isinstance(detail, dict):
-        return {name: [str(line) for line in _flat(value)] for name, value in detail.items()}
-    return {"non_field_errors": [str(line) for line in _flat(detail)]}
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [line for inner in value.values() for line in _flat(inner)]
-    return (
-        [line for inner in value for line in _flat(inner)] if isinstance(value, list) else [value]
-    )
+        inner = detail.items()
+    elif isinstance(detail, list) and any(isinstance(one, dict | list) for one in detail):
+        inner = enumerate(detail)
+    else:
+        lines = detail if isinstance(detail, list) else [detail]
+        return {path or "non_field_errors": [str(line) for line in lines]} if lines else {}
+    found: dict[str, list[str]] = {}
+    for name, value in inner:
+        found |= _fields(value, f"{path}.{name}" if path else str(name))
+    return found
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -154,18 +176,6 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     request = context["request"]._request
     refusal = as_refusal(error)
     if refusal is None:
-        if isinstance(error, exceptions.APIException):
-            return Response(
-                {
-                    "title": str(error.detail),
-                    "status": error.status_code,
-                    "code": Code.INVALID,
-                    "detail": str(error.detail),
-                    "request_id": request_id(request),
-                },
-                status=error.status_code,
-                content_type=PROBLEM,
-            )
         return None
     headers = {**refusal.headers, "X-Error-Code": str(refusal.code)}
     if refusal.code == Code.NOT_SIGNED_IN:

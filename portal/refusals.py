@@ -36,6 +36,9 @@ class Code(StrEnum):
     RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_EARLY = "too_early"
     BLOCKED = "blocked"
     EVIDENCE_MISSING = "evidence_missing"
@@ -53,6 +56,9 @@ STATUS = {
     Code.TOO_LONG: 400,
     Code.RANGE_NOT_SATISFIABLE: 416,
     Code.TOO_LARGE: 413,
+    Code.METHOD_NOT_ALLOWED: 405,
+    Code.NOT_ACCEPTABLE: 406,
+    Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.QUOTA_EXHAUSTED: 429,
     Code.RATE_LIMITED: 429,
     Code.UNAVAILABLE: 503,
@@ -85,6 +91,9 @@ TITLE = {
     Code.RANGE_NOT_SATISFIABLE: "That range is not in the file",
     Code.TOO_LONG: "Too long",
     Code.TOO_LARGE: "Too large",
+    Code.METHOD_NOT_ALLOWED: "Method not allowed",
+    Code.NOT_ACCEPTABLE: "Not acceptable",
+    Code.UNSUPPORTED_MEDIA_TYPE: "Unsupported media type",
     Code.TOO_EARLY: "Not yet",
     Code.BLOCKED: "Closed to you",
     Code.EVIDENCE_MISSING: "An answer is still missing",

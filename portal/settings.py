@@ -399,14 +399,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PAGINATION_CLASS": "portal.pages.Pages",
     "PAGE_SIZE": 50,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "portal.openapi.ApiSchema",
     "EXCEPTION_HANDLER": "portal.problems.exception_handler",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": [
-        "portal.parsers.JSONBody",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
-    ],
+    "DEFAULT_PARSER_CLASSES": ["portal.parsers.JSONBody"],
     "NUM_PROXIES": 0,  # what portal/asgi.py leaves of X-Forwarded-For is the client's own claim
     "DEFAULT_THROTTLE_CLASSES": ["portal.throttling.RouteThrottle"],
     "DEFAULT_THROTTLE_RATES": RATES,
@@ -414,11 +410,29 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Weighbridge",
-    "DESCRIPTION": "Apply for, download and prompt gated model releases.",
+    "DESCRIPTION": (
+        "Apply for, download and prompt gated model releases. The protocols of others are not described here: "
+        "huggingface_hub's (`/api/models/…`, `/{repo}/resolve/…`) and OpenAI's (`/v1/…`). Use their own clients."
+    ),
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "inference_sandbox.stream_schema.add_stream",
+    ],
+    # Every one has a name here, so that another one of the same field does not rename it.
     "ENUM_NAME_OVERRIDES": {
+        "AdviceEnum": "access_requests.models.Opinion.Advice",
+        "ApplicationStateEnum": "access_requests.models.State",
+        "CheckResultEnum": "access_requests.evidence.RESULTS",
+        "QuestionTypeEnum": "access_requests.questions.TYPES",
+        "RunModeEnum": "inference_sandbox.models.Run.Mode",
+        "TierEnum": "access_requests.models.Tier",
+        "VerbEnum": "portal.audit.models.Verb",
+        "WitnessStatusEnum": "access_requests.models.Witness.Status",
+        "CategoryEnum": "portal.accounts.models.Affiliation.Category",
         "ReleaseStatusEnum": "portal.catalog.models.Release.Status",
         "GrantStatusEnum": "access_requests.models.Grant.Status",
         "RunStatusEnum": "inference_sandbox.models.Run.Status",

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from access_requests.evidence import answers, institutions, listed, mail, orcid, records, witnesses
-from access_requests.evidence.base import Check, check, mail_domain, same_organisation
+from access_requests.evidence.base import RESULTS, Check, check, mail_domain, same_organisation
 from access_requests.models import Application, Review
 from access_requests.workflow import DECIDED_STATES
 from portal.accounts.orcid import is_offered
@@ -21,6 +21,7 @@ from portal.accounts.orcid import is_offered
 __all__ = [
     "CHECKS",
     "CONDITIONS",
+    "RESULTS",
     "Check",
     "alike",
     "check",

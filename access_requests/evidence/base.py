@@ -11,6 +11,8 @@ from portal.accounts.addresses import normalise_address, normalise_domain
 # Second-level labels under which anybody registers a name: `ac.uk` is nobody's domain.
 SHARED_LABELS = frozenset({"ac", "co", "com", "edu", "gov", "gob", "net", "org", "or", "go", "ne"})
 
+RESULTS = ("supports", "attention", "neutral")
+
 
 @dataclass(frozen=True)
 class Check:

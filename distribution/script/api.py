@@ -60,9 +60,11 @@ class Plain(APIView):
     content_negotiation_class = OneForm
     parser_classes = (FormParser,)
     refusal_responder = staticmethod(_refused)
+    refusal_media_types = ("text/plain",)
     scope = Scope.DOWNLOAD
 
     @extend_schema(
+        operation_id="get_script_lines",
         parameters=[
             OpenApiParameter("release", str, description="Slug or repo id; without it, a list."),
             OpenApiParameter("revision", str, description="`main`, a tag, or hex digits."),
@@ -81,6 +83,7 @@ class Plain(APIView):
         return _lines(plain.manifest(revision, selectors.entries(revision)))
 
     @extend_schema(
+        operation_id="create_script_links",
         request={"application/x-www-form-urlencoded": PlainLinksSerializer},
         responses={(200, "text/plain"): OpenApiTypes.STR},
     )

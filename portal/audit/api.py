@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, QueryDict
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import generics, serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -20,7 +20,9 @@ from portal.accounts.roles import check_second_factor, is_auditor
 from portal.audit import verifying
 from portal.audit.exporting import export
 from portal.audit.models import Event
+from portal.openapi import EXPORT, ProblemSerializer
 from portal.pages import NewestFirst
+from portal.problems import PROBLEM
 
 
 class IsAuditor(BasePermission):
@@ -71,7 +73,7 @@ def _time(name: str, text: Any) -> datetime:
         raise serializers.ValidationError({name: error.detail}) from error
 
 
-@extend_schema(parameters=PARAMETERS)
+@extend_schema_view(get=extend_schema(operation_id="list_events", parameters=PARAMETERS))
 class EventList(generics.ListAPIView[Event]):
     """Events, newest first; filter by `verb`, `actor` (account id), `subject_type`, `subject_id`, time, `sealed`."""
 
@@ -91,11 +93,24 @@ class EventExport(APIView):
     scope = Scope.REVIEW
 
     @extend_schema(
+        operation_id="export_events",
         parameters=[*PARAMETERS, OpenApiParameter("kind", str, "path", enum=["jsonl", "csv"])],
-        responses={200: OpenApiTypes.BINARY},
+        responses=EXPORT,
     )
     def get(self, request: Request, kind: str) -> HttpResponseBase:
         return export(filtered(request.query_params), kind)
+
+
+class ProofSerializer(serializers.Serializer[Any]):
+    """As `docs/auditors/verify_event.py` reads it."""
+
+    format = serializers.CharField()
+    event = serializers.DictField(help_text="The event as it was sealed.")
+    position = serializers.IntegerField(help_text="Its place in the seal.")
+    path = serializers.ListField(child=serializers.CharField(), help_text="Hashes, up to the root.")
+    seal = serializers.DictField(help_text="What was signed.")
+    signature = serializers.CharField()
+    public_key = serializers.CharField()
 
 
 class EventProof(APIView):
@@ -104,6 +119,9 @@ class EventProof(APIView):
     permission_classes = (HasScope, IsAuditor)
     scope = Scope.REVIEW
 
-    @extend_schema(responses={200: OpenApiTypes.OBJECT})
+    @extend_schema(
+        operation_id="get_event_proof",
+        responses={200: ProofSerializer, (409, PROBLEM): ProblemSerializer},
+    )
     def get(self, request: Request, id: int) -> Response:
         return Response(verifying.prove(id))

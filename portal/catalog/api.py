@@ -1,6 +1,7 @@
 """The catalogue over REST: open to everybody, as the pages are."""
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics, serializers
 from rest_framework.permissions import AllowAny
 
@@ -41,7 +42,10 @@ class ReleaseDetailSerializer(ReleaseSerializer):
         fields = (*ReleaseSerializer.Meta.fields, "model_card")  # type: ignore[assignment]
 
 
+@extend_schema_view(get=extend_schema(operation_id="list_releases"))
 class ReleaseList(generics.ListAPIView[Release]):
+    """All releases that are announced or published."""
+
     permission_classes = (AllowAny,)
     serializer_class = ReleaseSerializer
 
@@ -49,7 +53,10 @@ class ReleaseList(generics.ListAPIView[Release]):
         return selectors.visible_releases()
 
 
+@extend_schema_view(get=extend_schema(operation_id="get_release"))
 class ReleaseDetail(generics.RetrieveAPIView[Release]):
+    """One release, with its model card."""
+
     permission_classes = (AllowAny,)
     serializer_class = ReleaseDetailSerializer
     lookup_field = "slug"
