@@ -4,9 +4,10 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import HTTPServer
+from typing import Any
 
 import uvicorn
 
@@ -38,11 +39,11 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serving_site() -> Iterator[str]:
-    """The site behind a real uvicorn, on the test's database; its address."""
+def serving_site(around: Callable[[Any], Any] = lambda app: app) -> Iterator[str]:
+    """The site behind a real uvicorn, on the test's database; its address. around: wraps the ASGI application."""
     port = free_port()
     config = uvicorn.Config(
-        SiteHandler(), port=port, http=Protocol, lifespan="off", log_level="warning"
+        around(SiteHandler()), port=port, http=Protocol, lifespan="off", log_level="warning"
     )
     server = Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

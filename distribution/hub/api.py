@@ -13,13 +13,14 @@ from rest_framework.views import APIView
 from access_requests.models import Tier
 from access_requests.selectors import (
     grant_for,
+    may_read_metadata,
     no_such_release,
     release_known_to,
     releases_known_to,
     require_metadata,
 )
 from distribution import selectors
-from distribution.hub import card, errors, reading, tree
+from distribution.hub import errors, info, reading, tree
 from distribution.hub.reading import Asker
 from distribution.models import Revision
 from portal import hub_words, throttling
@@ -30,6 +31,12 @@ from portal.parsers import JSONBody
 from portal.refusals import Code, Refusal
 
 MAX_PATHS = 1_000  # of one call
+# Which details a flag adds to the rows of a list.
+LIST_FLAGS = {
+    "full": {"siblings", "createdAt"},
+    "cardData": {"cardData"},
+    "config": {"config"},
+}
 
 
 @extend_schema(exclude=True)  # it is described where it comes from, and in docs/reference/api.md
@@ -106,31 +113,47 @@ class Models(HubView):
             found = found.filter(repo_id__icontains=search)
         if author := request.query_params.get("author", "").replace("\0", ""):
             found = found.filter(repo_id__startswith=f"{author}/")
-        rows = [_in_list(release, current) for release, current in _with_current(found)]
         wanted = set(request.query_params.getlist("filter"))
         wanted |= set(request.query_params.getlist("pipeline_tag"))
         if request.query_params.get("gated") == "false":
-            rows = []  # all that is here is given out by people
-        chosen = [row for row in rows if wanted <= set(row["tags"])]
-        return Response(chosen[: _limit(request) or len(chosen)])
+            found = found.none()  # all that is here is given out by people
+        rows = [
+            (release, revision, row)
+            for release, revision in self._with_current(found)
+            if wanted <= set((row := info.listed(release, revision))["tags"])
+        ]
+        expand, names = request.query_params.getlist("expand"), _details_of_list(request)
+        answer = []
+        for release, revision, row in rows[: _limit(request) or len(rows)]:
+            if revision:
+                row |= info.details(release, revision, names)
+            answer.append(info.only(row, expand) if expand else row)
+        return Response(answer)
+
+    def _with_current(
+        self, releases: Iterable[Release]
+    ) -> Iterable[tuple[Release, Revision | None]]:
+        """Each release with the revision that people get now, where this person may read of it."""
+        listed = list(releases)
+        current = Revision.objects.filter(
+            release__in=listed, is_current=True, taken_down_at=None
+        ).prefetch_related("artifacts")
+        by_release = {one.release_id: one for one in current}
+        for release in listed:
+            may_read = release.is_published and may_read_metadata(self.asker.account, release)
+            yield release, by_release.get(release.pk) if may_read else None
 
 
 class ModelInfo(RepoView):
     def get(self, request: Request, repo: str, rev: str = selectors.MAIN) -> Response:
         revision = self.revision(rev)
-        blobs = request.query_params.get("blobs") == "true"
-        files = tree.files_of(self.release, revision)
-        first = Revision.objects.filter(release=self.release).order_by("pk").first() or revision
-        return Response(
-            {
-                **_in_list(self.release, revision),
-                "sha": revision.digest,
-                "createdAt": hub_words.moment(first.created_at),
-                "cardData": card.metadata(self.release),
-                "siblings": [tree.sibling(file, blobs=blobs) for file in files],
-                "usedStorage": sum(file.size for file in files),
-            }
-        )
+        blobs = reading.is_true(request.query_params, "blobs")
+        expand = request.query_params.getlist("expand")
+        fields = {
+            **info.listed(self.release, revision),
+            **info.details(self.release, revision, expand or info.DETAILS, blobs=blobs),
+        }
+        return Response(info.only(fields, expand) if expand else fields)
 
 
 class Tree(RepoView):
@@ -138,11 +161,11 @@ class Tree(RepoView):
         rev, folder = reading.in_two(rest)
         revision = self.revision(rev)
         files = tree.files_of(self.release, revision)
-        recursive = request.query_params.get("recursive") == "true"
+        recursive = reading.is_true(request.query_params, "recursive")
         rows = tree.listing(files, folder.rstrip("/"), recursive=recursive)
         if not rows:
             raise errors.entry_not_found(repo, folder, revision.digest)
-        expand = request.query_params.get("expand") == "true"
+        expand = reading.is_true(request.query_params, "expand")
         return Response(_expanded(expand, rows, revision))
 
 
@@ -159,7 +182,7 @@ class PathsInfo(RepoView):
         rows = tree.rows_at(
             tree.files_of(self.release, revision), dict.fromkeys(path.strip("/") for path in paths)
         )
-        return Response(_expanded(_is_true(request.data, "expand"), rows, revision))
+        return Response(_expanded(reading.is_true(request.data, "expand"), rows, revision))
 
 
 class Refs(RepoView):
@@ -224,31 +247,13 @@ class Elsewhere(HubView):
     post = get
 
 
-def _with_current(releases: Iterable[Release]) -> Iterable[tuple[Release, Revision | None]]:
-    """Each release with the revision that people get now."""
-    listed = list(releases)
-    current = Revision.objects.filter(release__in=listed, is_current=True)
-    by_release = {one.release_id: one for one in current.prefetch_related("artifacts")}
-    return [(one, by_release.get(one.pk) if one.is_published else None) for one in listed]
-
-
-def _in_list(release: Release, revision: Revision | None) -> dict[str, Any]:
-    """What a list says of a release; of one that has no files here, no commit."""
-    known: dict[str, Any] = {
-        "id": release.repo_id,
-        "modelId": release.repo_id,
-        "author": release.repo_id.partition("/")[0],
-        "gated": card.GATED,
-        "private": release.metadata == Release.Metadata.PRIVATE,
-        "disabled": release.status == Release.Status.WITHDRAWN,
-        "tags": card.tags(release, revision),
-        "pipeline_tag": card.TASK,
-    }
-    if revision:
-        known |= {"sha": revision.digest, "lastModified": hub_words.moment(revision.created_at)}
-        if found := card.libraries(revision):
-            known["library_name"] = found[0]
-    return known
+def _details_of_list(request: Request) -> set[str]:
+    """The details that a call wants in the rows of a list."""
+    names = set(request.query_params.getlist("expand"))
+    for flag, more in LIST_FLAGS.items():
+        if reading.is_true(request.query_params, flag):
+            names |= more
+    return names
 
 
 def _expanded(expand: bool, rows: list[dict[str, Any]], revision: Revision) -> list[Any]:
@@ -271,12 +276,6 @@ def _texts(data: Any, name: str) -> list[str]:
         return list(data.getlist(name))
     values = data.get(name) if isinstance(data, dict) else None
     return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
-
-
-def _is_true(data: Any, name: str) -> bool:
-    """A flag of a form (`true`), or of a JSON body."""
-    value = data.get(name) if hasattr(data, "get") else None
-    return value is True or value == "true"
 
 
 def _limit(request: Request) -> int:

@@ -1,6 +1,7 @@
 """What the views of the protocol ask: who is it, which release, which revision, in the hub's words."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
@@ -44,3 +45,9 @@ def in_two(rest: str) -> tuple[str, str]:
     """`main/params.json` → revision and path. Neither a branch nor a tag of ours holds a slash."""
     rev, _, path = rest.partition("/")
     return rev, path
+
+
+def is_true(data: Any, name: str) -> bool:
+    """A flag of a query, a form or a JSON body. `requests` writes `True`, others `true` or `1`."""
+    value = data.get(name) if hasattr(data, "get") else None
+    return str(value).lower() in ("true", "1")

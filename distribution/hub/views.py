@@ -1,9 +1,12 @@
 """`/{repo}/resolve/{rev}/{file}`: the bytes of a file, for a token."""
 
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import AuthenticationFailed
@@ -16,10 +19,13 @@ from distribution.hub.tree import File
 from distribution.models import Revision
 from distribution.views import ask_of, download
 from portal import throttling
+from portal.absolute_urls import absolute_url
 from portal.accounts.models import Scope
 from portal.accounts.permissions import require_scope
 from portal.catalog.models import Release
 from portal.refusals import Refusal
+
+HUB_CLIENT = re.compile(r"\bhf_hub/(\d{1,4})\.(\d{1,4})\.")
 
 
 @dataclass(frozen=True)
@@ -38,20 +44,20 @@ class Found:
 async def resolve(request: HttpRequest, repo: str, rest: str) -> HttpResponseBase:
     """The file, under the grant of whoever the token belongs to.
 
-    A branch or tag leads to the commit that it means, so that no client mixes two revisions.
+    A branch is answered itself: old clients do not send their token again after a redirect.
     """
     rev, path = reading.in_two(rest)
     try:
         found = await sync_to_async(_find)(request, repo, rev, path)
-        if rev != found.revision.digest:
-            response: HttpResponseBase = _to_the_commit(repo, found)
-        elif found.link:
-            response = await download(request, found.link, path)
+        if found.link:
+            response: HttpResponseBase = await download(request, found.link, path)
         else:
             response = HttpResponse(found.file.text, content_type="text/markdown; charset=utf-8")
             response["ETag"] = f'"{found.file.etag}"'
     except (Refusal, AuthenticationFailed) as error:
         return errors.respond(request, error)
+    if address := _pinned_address(request, repo, rev, found):
+        response["Location"] = address
     response["X-Repo-Commit"] = found.revision.digest
     response["X-Linked-Etag"] = f'"{found.file.etag}"'
     response["X-Linked-Size"] = str(found.file.size)
@@ -59,10 +65,21 @@ async def resolve(request: HttpRequest, repo: str, rest: str) -> HttpResponseBas
     return response
 
 
-def _to_the_commit(repo: str, found: Found) -> HttpResponse:
-    # No host in it: a client gives its token to the origin that it came to, and to no other.
-    place = f"{found.revision.digest}/{found.file.path}"
-    return HttpResponseRedirect(reverse("hub-resolve", args=[repo, place]))
+def _pinned_address(request: HttpRequest, repo: str, rev: str, found: Found) -> str:
+    """The commit's address of a file that a HEAD named by a branch; "" where the client would not use it well.
+
+    huggingface_hub since 0.21 takes `Location` from a 200 too, and downloads from there, with its token if the origin
+    is the same. So a branch that moves meanwhile, or before a resume, does not mix two revisions. 0.20 would go there
+    without its token.
+    """
+    client = HUB_CLIENT.search(request.headers.get("User-Agent", ""))
+    if request.method != "HEAD" or rev == found.revision.digest or client is None:
+        return ""
+    keeps_token = (int(client[1]), int(client[2])) >= (0, 21)
+    is_canonical = request.get_host() == urlsplit(settings.BASE_URL).netloc
+    path = f"{found.revision.digest}/{found.file.path}"
+    place = absolute_url(reverse("hub-resolve", args=[repo, path]))
+    return place if keeps_token and is_canonical else ""
 
 
 def _find(request: HttpRequest, repo: str, rev: str, path: str) -> Found:

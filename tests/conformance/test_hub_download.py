@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from pytest_django import Settings
 
 from access_requests.models import Grant, Tier
 from access_requests.services import revoke, suspend
@@ -72,15 +73,74 @@ def test_the_head_says_commit_hash_and_size(hub: Hub) -> None:
     assert found.location == f"{hub.url}/{REPO}/resolve/{hub.sha}/params.json"
 
 
-def test_a_branch_leads_to_its_commit_and_keeps_the_origin(hub: Hub) -> None:
-    answer = httpx.head(
-        f"{hub.url}/{REPO}/resolve/main/params.json",
-        headers={"authorization": f"Bearer {hub.alices}"},
+def ask(hub: Hub, method: str, client: str, rev: str = "main") -> httpx.Response:
+    return httpx.request(
+        method,
+        f"{hub.url}/{REPO}/resolve/{rev}/params.json",
+        headers={"authorization": f"Bearer {hub.alices}", "user-agent": client},
     )
-    assert answer.status_code == 302
-    assert answer.headers["location"] == f"/{REPO}/resolve/{hub.sha}/params.json"
-    assert answer.headers["x-repo-commit"] == hub.sha
-    assert not [name for name in answer.headers if name.startswith("x-xet")]
+
+
+@pytest.mark.parametrize("client", ["unknown/None; hf_hub/0.20.3; python/3.11.7", "curl/8.0"])
+@pytest.mark.parametrize("rev", ["main", "v1"])
+def test_a_branch_is_answered_without_a_redirect(hub: Hub, client: str, rev: str) -> None:
+    """After one, huggingface_hub up to 0.20 and hf-hub (Rust) do not send their token again."""
+    head, got = ask(hub, "HEAD", client, rev), ask(hub, "GET", client, rev)
+    assert got.content == (hub.folder / "params.json").read_bytes()
+    for answer in (head, got):
+        assert answer.status_code == 200
+        assert answer.headers["x-repo-commit"] == hub.sha
+        assert answer.headers["etag"] == f'"{sha256(hub.folder / "params.json")}"'
+        assert answer.headers["content-length"] == str(len(got.content))
+        assert "location" not in answer.headers
+        assert not [name for name in answer.headers if name.startswith("x-xet")]
+
+
+def test_a_client_that_pins_what_it_was_shown_is_given_the_commit_s_address(hub: Hub) -> None:
+    newer = "transformers/4.44.2; hf_hub/0.21.0; python/3.11.7"
+    pinned = f"{hub.url}/{REPO}/resolve/{hub.sha}/params.json"
+    head = ask(hub, "HEAD", newer)
+    assert (head.status_code, head.headers["location"]) == (200, pinned)
+    assert "location" not in ask(hub, "GET", newer).headers
+    assert "location" not in ask(hub, "HEAD", newer, hub.sha).headers
+
+
+def test_no_address_of_another_origin_is_given_as_the_commit_s(
+    hub: Hub, settings: Settings
+) -> None:
+    """To another origin than that which the client came to, it would go without its token."""
+    settings.BASE_URL = "https://weights.example.org"
+    assert "location" not in ask(hub, "HEAD", "unknown/None; hf_hub/2.4.0; python/3.11.7").headers
+
+
+def test_a_branch_that_moves_during_a_download_mixes_no_revisions(
+    hub: Hub, settings: Settings, republished: Callable[[], Revision]
+) -> None:
+    """It moves between the HEAD and the GET; the client goes on at the commit's address."""
+    moved: list[Revision] = []
+
+    def move(exchange: Exchange) -> None:
+        if exchange.method == "GET" and not moved:
+            moved.append(republished())
+
+    with line_to(hub.url) as line:
+        settings.BASE_URL, line.answer = line.url, move
+        got = hub.file("params.json", hub.alices, endpoint=line.url)
+    assert moved[0].digest != hub.sha
+    assert got.parent.name == hub.sha
+    assert sha256(got) == sha256(hub.folder / "params.json")
+
+
+def test_who_downloads_a_branch_that_moved_is_told_the_new_commit_and_hash(
+    hub: Hub, republished: Callable[[], Revision]
+) -> None:
+    """Clients that pin nothing get what the branch is by then: its size, hash and commit are on the answer."""
+    client = "unknown/None; hf_hub/0.20.3; python/3.11.7"
+    before, newer = ask(hub, "HEAD", client), republished()
+    after = ask(hub, "GET", client)
+    assert after.headers["x-repo-commit"] == newer.digest
+    assert after.headers["etag"] != before.headers["etag"]
+    assert after.headers["content-length"] != before.headers["content-length"]
 
 
 def test_the_whole_revision_arrives_and_is_verified(hub: Hub, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from access_requests.models import Grant
 from access_requests.services import suspend
-from distribution.hub import errors, tree
+from distribution.hub import contents, errors, tree
 from distribution.hub.tree import File, files_of
 from distribution.models import Revision
 from distribution.services import publish
@@ -24,7 +24,7 @@ from portal.accounts.models import Account, Scope
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
-from tests.distribution.weights import granted
+from tests.distribution.weights import granted, safetensors
 from tests.people import signed_in, with_token
 
 PAGE, FILES = "/releases/llama-7b/", "/api/v1/releases/llama-7b/files/"
@@ -206,6 +206,123 @@ def test_links_come_as_lines_for_programs_that_read_lines(
     assert refused.status_code == 403
     assert refused["Content-Type"] == "text/plain; charset=utf-8"
     assert refused.content.decode().startswith("not_granted: You have no grant for LLaMA 7B.")
+
+
+# ---- metadata ------------------------------------------------------------------------------------
+
+MODEL = "/api/models/meta/llama-7b"
+
+
+@pytest.fixture
+def with_safetensors(release: Release, folder: Path) -> Revision:
+    """LLaMA 7B in both layouts, with a folder."""
+    safetensors(folder)
+    (folder / "evals").mkdir()
+    (folder / "evals" / "boolq.json").write_text("{}")
+    return publish(folder, repo_id=release.repo_id, actor=None)
+
+
+@pytest.mark.parametrize("yes", ["True", "true", "1"])
+@pytest.mark.parametrize("no", ["False", "false", "0", ""])
+def test_booleans_are_read_as_every_library_writes_them(
+    with_safetensors: Revision, client: Client, yes: str, no: str
+) -> None:
+    def paths(flag: str) -> set[str]:
+        rows = client.get(f"{MODEL}/tree/main", {"recursive": flag, "expand": flag}).json()
+        assert {"lastCommit" in row for row in rows} == {flag == yes}
+        return {row["path"] for row in rows}
+
+    def sizes(flag: str) -> set[bool]:
+        answer = client.get(MODEL, {"blobs": flag, "securityStatus": flag}).json()
+        return {"size" in row for row in answer["siblings"]}
+
+    def form(flag: str) -> set[bool]:
+        body = urlencode({"paths": "params.json", "expand": flag})
+        kind = "application/x-www-form-urlencoded"
+        rows = client.post(f"{MODEL}/paths-info/main", body, content_type=kind).json()
+        return {"lastCommit" in row for row in rows}
+
+    assert paths(yes) - paths(no) == {"evals/boolq.json"}
+    assert (sizes(yes), sizes(no)) == ({True}, {False})
+    assert (form(yes), form(no)) == ({True}, {False})
+
+
+@pytest.mark.parametrize(("flag", "expanded"), [(True, True), (False, False), (None, False)])
+def test_booleans_of_json_are_booleans(
+    revision: Revision, client: Client, flag: bool | None, expanded: bool
+) -> None:
+    body = {"paths": ["params.json"], "expand": flag}
+    (row,) = client.post(f"{MODEL}/paths-info/main", body, content_type="application/json").json()
+    assert ("lastCommit" in row) == expanded
+
+
+def test_the_fields_that_clients_count_on_are_always_there(
+    with_safetensors: Revision, client: Client
+) -> None:
+    info = client.get(MODEL).json()
+    (listed,) = client.get("/api/models", {"search": "7b"}).json()
+    for answer in (info, listed):
+        assert (answer["downloads"], answer["likes"]) == (0, 0)
+        assert len(answer["_id"]) == 24
+        assert answer["id"] == "meta/llama-7b"
+    assert info["config"] == {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    assert info["safetensors"] == {"parameters": {"BF16": 2088}, "total": 2088}
+
+
+def test_a_release_without_safetensors_has_no_such_field(
+    revision: Revision, client: Client
+) -> None:
+    assert not {"config", "safetensors"} & set(client.get(MODEL).json())
+
+
+def test_a_store_out_of_reach_costs_those_fields_alone(
+    with_safetensors: Revision, client: Client, store: Path
+) -> None:
+    for artifact in with_safetensors.artifacts.all():
+        (store / artifact.store_key).write_bytes(b"")
+    contents.public_config.cache_clear()
+    contents.parameter_counts.cache_clear()
+    answer = client.get(MODEL)
+    assert answer.status_code == 200
+    assert not {"config", "safetensors"} & set(answer.json())
+
+
+def test_an_expanded_answer_has_the_fields_that_were_asked_for(
+    with_safetensors: Revision, client: Client
+) -> None:
+    query = {"expand": ["safetensors", "downloads", "siblings", "gguf"]}
+    asked = {"_id", "id", "safetensors", "downloads"}
+    assert set(client.get(MODEL, query).json()) == {*asked, "siblings"}
+    assert set(client.get(f"{MODEL}/revision/main", query).json()) == {*asked, "siblings"}
+    (listed,) = client.get("/api/models", query).json()
+    assert set(listed) == {*asked, "siblings"}
+
+
+def test_a_list_has_the_details_that_a_flag_asks_for(
+    with_safetensors: Revision, client: Client
+) -> None:
+    (plain,) = client.get("/api/models").json()
+    (full,) = client.get("/api/models", {"full": "True", "config": "True"}).json()
+    assert set(full) - set(plain) == {"siblings", "createdAt", "config"}
+
+
+def test_a_list_says_of_private_metadata_no_more_than_that_they_are_there(
+    with_safetensors: Revision, alice: Account, mallory: Account, manager: Account
+) -> None:
+    """alice holds a grant that is suspended: she knows of the release, and may not read its metadata."""
+    grant = granted(alice, with_safetensors.release)
+    Release.objects.update(metadata=Release.Metadata.PRIVATE)
+
+    def listed(account: Account) -> list[dict[str, Any]]:
+        rows = with_token(account, Scope.READ).get("/api/models", {"full": "true"}).json()
+        assert isinstance(rows, list)
+        return rows
+
+    assert "siblings" in listed(alice)[0]
+    assert listed(mallory) == []
+    suspend(grant.pk, actor=manager, reason="Your report is late.")
+    (row,) = listed(alice)
+    assert not {"sha", "siblings", "lastModified"} & set(row)
 
 
 # ---- many paths in one call ----------------------------------------------------------------------

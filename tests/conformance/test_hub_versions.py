@@ -1,0 +1,181 @@
+"""Versions of huggingface_hub that people have, each in an environment of its own, against a real server."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from distribution.hub import card
+from distribution.models import Download, Revision
+from portal.accounts.models import Account
+from tests.clients.environments import ROOT, all_only, python_of
+from tests.clients.recording import Recorder
+from tests.conformance.conftest import REPO, Hub
+from tests.conformance.hub_release import BIG
+from tests.distribution.cutting import Exchange, line_to
+from tests.serving import serving_site
+
+WALK = ROOT / "tests/clients/hub_walk.py"
+VERSIONS = ("hub_0_20", "hub_0_23", "hub_0_36", "hub_1_33")
+# Calls that end in an error.
+REFUSED = (
+    *("absent", "no such revision", "bad token"),
+    *("mallory: file", "mallory: snapshot", "nobody: file", "nobody: snapshot"),
+)
+PARAMETERS = 2088  # of the model that hub_release.py writes
+DOWNLOAD = """
+import hashlib, sys
+from huggingface_hub import hf_hub_download
+for name in ("params.json", "big.bin.txt"):
+    print(hashlib.sha256(open(hf_hub_download(sys.argv[1], name), "rb").read()).hexdigest())
+"""
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def live(settings: Settings, transactional_db: None, recorder: Recorder) -> Iterator[str]:
+    with serving_site(recorder.around) as url:
+        settings.BASE_URL = url
+        yield url
+
+
+@all_only
+@pytest.mark.parametrize("version", [*VERSIONS, "newest"])
+def test_all_that_people_do_with_the_client_works(version: str, hub: Hub, mallory: Account) -> None:
+    results = walk(python(version), hub, mallory)
+    refusals = {name: str(results.pop(name)) for name in REFUSED}
+    assert results.pop("expanded info") in (None, [0, PARAMETERS, True, None, None])
+    assert results == {"version": results["version"], **expected(hub)}
+    assert "has no file 'added_tokens.json'" in refusals["absent"]
+    assert refusals["no such revision"].startswith("RevisionNotFoundError")
+    for name in ("mallory: file", "mallory: snapshot"):
+        assert "You have no grant for LLaMA 7B. Apply for it" in refusals[name]
+    for name in ("nobody: file", "nobody: snapshot"):
+        assert "Sign in, or send a token." in refusals[name]
+    fetched = Download.objects.filter(outcome="served", bytes_asked__gt=0)
+    assert {row.grant for row in fetched} == {hub.grant}
+
+
+@all_only
+@pytest.mark.parametrize("version", [*VERSIONS, "newest"])
+def test_the_client_downloads_from_a_bucket(version: str, hub_on_s3: Hub) -> None:
+    """The store refuses a request that carries our token beside its own signature."""
+    done = run(python(version), hub_on_s3, "-c", DOWNLOAD, REPO)
+    assert done.stdout.split() == [sha256(hub_on_s3.folder / name) for name in ("params.json", BIG)]
+    assert set(Download.objects.filter(method="GET").values_list("outcome", flat=True)) == {
+        "redirected"
+    }
+
+
+@all_only
+def test_the_oldest_client_notices_a_branch_that_moves_to_another_size(
+    hub: Hub, settings: Settings, republished: Callable[[], Revision]
+) -> None:
+    """It asks for the branch twice, and compares sizes alone; since 0.21 it goes on at the commit's address."""
+
+    def move(exchange: Exchange) -> None:
+        if exchange.method == "GET" and hub.release.revisions.count() == 1:  # type: ignore[attr-defined]
+            republished()
+
+    with line_to(hub.url) as line:
+        settings.BASE_URL, line.answer = line.url, move
+        done = run(python("hub_0_20"), replace(hub, url=line.url), "-c", DOWNLOAD, REPO)
+    assert "Consistency check failed" in done.stderr
+    assert not done.stdout
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def python(version: str) -> Path:
+    return Path(sys.executable) if version == "newest" else python_of(version)
+
+
+def run(python: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(python), *arguments],
+        cwd=hub.home,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(hub.home),
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(hub.home / "hf"),
+            "HF_TOKEN": hub.alices,
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def walk(python: Path, hub: Hub, mallory: Account) -> dict[str, Any]:
+    """What came of each call of tests/clients/hub_walk.py, by its name."""
+    done = run(python, hub, str(WALK), REPO, hub.sha, hub.token(mallory))
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(results, dict)
+    return results
+
+
+def expected(hub: Hub) -> dict[str, Any]:
+    """The same of every version."""
+    published = {
+        path.relative_to(hub.folder).as_posix(): path
+        for path in hub.folder.rglob("*")
+        if path.is_file()
+    }
+    readme = card.readme(hub.release, hub.revision)
+    sizes = {name: path.stat().st_size for name, path in published.items()}
+    sizes["README.md"] = len(readme)
+    hashes = {name: sha256(path) for name, path in published.items()}
+    hashes["README.md"] = hashlib.sha256(readme).hexdigest()
+    one = [hashes["params.json"], hub.sha]
+    large = published[BIG].read_bytes()
+    top = {name.partition("/")[0] for name in sizes}
+    return {
+        "whoami": hub.grant.account.handle,
+        **dict.fromkeys(("main", "tag", "commit"), one),
+        "nested": [hashes["evals/boolq.json"], hub.sha],
+        "large": [hashes[BIG], hub.sha],
+        "card": hub.sha,
+        "snapshot": {name: value for name, value in hashes.items() if name != BIG},
+        "info": {
+            "id": REPO,
+            "sha": hub.sha,
+            "downloads": 0,
+            "likes": 0,
+            "has a date": True,
+            "config": {"architectures": ["LlamaForCausalLM"], "model_type": "llama"},
+            "parameters": {"BF16": PARAMETERS},
+            "sizes": sizes,
+        },
+        "list": [[REPO, 0, 0]],
+        "files": sorted(sizes),
+        "tree": dict.fromkeys(top),
+        "whole tree": dict.fromkeys([*sizes, "evals"], hub.sha),
+        "paths": dict.fromkeys(["params.json", "evals"], hub.sha),
+        "refs": ["v1"],
+        "commits": [hub.sha],
+        "exist": [True, True],
+        "exist not": [False, False],
+        "folder": [[f"{REPO}/evals/boolq.json", "file", sizes["evals/boolq.json"]]],
+        "file": sizes["params.json"],
+        "found": sorted(f"{REPO}/{name}" for name in sizes),
+        "part": hashlib.sha256(large[7_000_000:7_100_000]).hexdigest(),
+        "tensors": [True, PARAMETERS],
+        "command line": [hashes["evals/boolq.json"], hashes["params.json"]],
+        "mallory: info": hub.sha,
+        "nobody: info": hub.sha,
+    }
