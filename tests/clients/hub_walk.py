@@ -180,7 +180,10 @@ call("command line", command_line)
 def refused(name, token):
     call(f"{name}: info", lambda: api.model_info(REPO, token=token).sha)
     call(f"{name}: file", lambda: download(cache=name, token=token))
-    call(f"{name}: snapshot", lambda: snapshot_download(REPO, cache_dir=name, token=token))
+    call(
+        f"{name}: snapshot",
+        lambda: snapshot_download(REPO, cache_dir=name, token=token, allow_patterns="p*"),
+    )
 
 
 refused("mallory", MALLORYS)

@@ -1,7 +1,14 @@
-"""Versions of huggingface_hub that people have, each in an environment of its own, against a real server."""
+"""Versions of huggingface_hub that people have, each in an environment of its own, against a real server.
+
+Their requests are kept in tests/clients/recorded/ and sent again by
+tests/distribution/test_hub_recorded.py, which runs by default. To record them anew:
+
+    UPDATE_RECORDED=1 script/test --all tests/conformance/test_hub_versions.py -k works
+"""
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +23,7 @@ from distribution.hub import card
 from distribution.models import Download, Revision
 from portal.accounts.models import Account
 from tests.clients.environments import ROOT, all_only, python_of
-from tests.clients.recording import Recorder
+from tests.clients.recording import Client, Recorder, Request, load, save
 from tests.conformance.conftest import REPO, Hub
 from tests.conformance.hub_release import BIG
 from tests.distribution.cutting import Exchange, line_to
@@ -52,8 +59,12 @@ def live(settings: Settings, transactional_db: None, recorder: Recorder) -> Iter
 
 @all_only
 @pytest.mark.parametrize("version", [*VERSIONS, "newest"])
-def test_all_that_people_do_with_the_client_works(version: str, hub: Hub, mallory: Account) -> None:
-    results = walk(python(version), hub, mallory)
+def test_all_that_people_do_with_the_client_works(
+    version: str, hub: Hub, mallory: Account, recorder: Recorder
+) -> None:
+    tokens = {hub.alices: "alice", hub.token(mallory): "mallory"}
+    results = walk(python(version), hub, *tokens)
+    check_recorded(version, results["version"], recorder.requests(tokens, hub.sha))
     refusals = {name: str(results.pop(name)) for name in REFUSED}
     assert results.pop("expanded info") in (None, [0, PARAMETERS, True, None, None])
     assert results == {"version": results["version"], **expected(hub)}
@@ -103,7 +114,9 @@ def python(version: str) -> Path:
     return Path(sys.executable) if version == "newest" else python_of(version)
 
 
-def run(python: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    python: Path, hub: Hub, *arguments: str, token: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(python), *arguments],
         cwd=hub.home,
@@ -112,7 +125,7 @@ def run(python: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[
             "HOME": str(hub.home),
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(hub.home / "hf"),
-            "HF_TOKEN": hub.alices,
+            "HF_TOKEN": token or hub.alices,
         },
         capture_output=True,
         text=True,
@@ -120,13 +133,30 @@ def run(python: Path, hub: Hub, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def walk(python: Path, hub: Hub, mallory: Account) -> dict[str, Any]:
+def walk(python: Path, hub: Hub, alices: str, mallorys: str) -> dict[str, Any]:
     """What came of each call of tests/clients/hub_walk.py, by its name."""
-    done = run(python, hub, str(WALK), REPO, hub.sha, hub.token(mallory))
+    done = run(python, hub, str(WALK), REPO, hub.sha, mallorys, token=alices)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(results, dict)
     return results
+
+
+def check_recorded(version: str, number: str, requests: list[Request]) -> None:
+    """Nothing was sent that is not kept; with UPDATE_RECORDED, what was sent is kept from now on."""
+    file = "hub_newest" if version == "newest" else version
+    is_old = tuple(map(int, number.split(".")[:2])) < (0, 21)
+    client = Client(
+        f"huggingface_hub {number}",
+        user_agent=f"unknown/None; hf_hub/{number}; python/3.11.7",
+        keeps_token=not is_old,
+        follows_location=True,
+    )
+    if os.environ.get("UPDATE_RECORDED"):
+        save(file, client, requests)
+    kept_client, kept = load(file)
+    assert kept_client == client
+    assert [one for one in requests if one not in kept] == []
 
 
 def expected(hub: Hub) -> dict[str, Any]:

@@ -194,7 +194,9 @@ def test_a_manager_makes_metadata_private_in_the_admin(release: Release, manager
 def test_links_come_as_lines_for_programs_that_read_lines(
     grant: Grant, alice: Account, mallory: Account
 ) -> None:
-    lines = with_token(alice).post(LINKS, headers={"accept": "text/plain"})
+    lines = with_token(alice).post(
+        LINKS, content_type="application/json", headers={"accept": "text/plain"}
+    )
     assert lines["Content-Type"] == "text/plain; charset=utf-8"
     addresses = lines.content.decode().splitlines()
     assert [line.rpartition("/")[2] for line in addresses] == [
@@ -202,7 +204,9 @@ def test_links_come_as_lines_for_programs_that_read_lines(
         "params.json",
         "tokenizer.model",
     ]
-    refused = with_token(mallory).post(LINKS, headers={"accept": "text/plain"})
+    refused = with_token(mallory).post(
+        LINKS, content_type="application/json", headers={"accept": "text/plain"}
+    )
     assert refused.status_code == 403
     assert refused["Content-Type"] == "text/plain; charset=utf-8"
     assert refused.content.decode().startswith("not_granted: You have no grant for LLaMA 7B.")
