@@ -1,5 +1,7 @@
 """What a run has come to so far, over all workers that were at it."""
 
+import math
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +11,8 @@ from inference_sandbox.models import Run
 from inference_sandbox.stream import Entry, Kind, written_so_far
 
 Record = list[Any]  # of one token, as in RunTokens
+LARGEST = 9999.0  # what stands for an infinite logarithm, as with vLLM
+_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass
@@ -64,5 +68,12 @@ class Answer:
 
 
 def printable(text: str) -> str:
-    """A model may say NUL, which neither a page nor PostgreSQL can hold."""
-    return text.replace("\x00", "\ufffd")
+    """The text with U+FFFD for what no page, stream or database holds: NUL and lone surrogates."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def rounded(number: float | None) -> float | None:
+    """A logarithm as JSON can hold it: none where it is no number, no infinity."""
+    if number is None or math.isnan(number):
+        return None
+    return round(min(max(number, -LARGEST), LARGEST), 6)

@@ -1,8 +1,7 @@
 """What may be asked of a model: the names, what stands where nothing is said, and the bounds."""
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.conf import settings
@@ -10,7 +9,7 @@ from django.conf import settings
 from distribution.errors import StoreError
 from distribution.models import Revision
 from inference_sandbox import tokens
-from inference_sandbox.engine.request import MOST_ALTERNATIVES
+from inference_sandbox.engine.request import LEAST_REPETITION_PENALTY, MOST_ALTERNATIVES
 from inference_sandbox.models import Run
 from portal.refusals import Code, Refusal
 
@@ -44,9 +43,9 @@ class Asked(TypedDict, total=False):
     max_tokens: int  # 0 reads the prompt alone
     temperature: float  # 0 to 2, 0 takes the likeliest token each time
     top_k: int  # 0: all
-    top_p: float  # above 0, at most 1
+    top_p: float  # 0 to 1, 0 takes the likeliest token each time
     min_p: float  # 0 to 1
-    repetition_penalty: float  # above 0, at most 2
+    repetition_penalty: float  # 0.01 to 2
     presence_penalty: float  # -2 to 2
     frequency_penalty: float  # -2 to 2
     logit_bias: Mapping[str, float]
@@ -63,7 +62,9 @@ class Asked(TypedDict, total=False):
 BOUNDS: dict[str, tuple[float, float, str]] = {
     "temperature": (0, 2, "temperature"),
     "top_k": (0, 1_000_000, "top-k"),
+    "top_p": (0, 1, "top-p"),
     "min_p": (0, 1, "min-p"),
+    "repetition_penalty": (LEAST_REPETITION_PENALTY, 2, "repetition penalty"),
     "presence_penalty": (-2, 2, "presence penalty"),
     "frequency_penalty": (-2, 2, "frequency penalty"),
     "seed": (0, MAX_SEED, "seed"),
@@ -90,19 +91,12 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
 
 
 def _check_numbers(given: dict[str, Any]) -> None:
-    # Written so that NaN, which compares false with everything, is refused.
+    # Written so that NaN, which compares false with everything, is refused. No conversion: a whole
+    # number may be too large for a float.
     for name, (least, most, words) in BOUNDS.items():
         value = given.get(name)
-        if value is not None and not (math.isfinite(value) and least <= value <= most):
+        if value is not None and not least <= value <= most:
             raise invalid(name, f"The {words} must be from {least} to {most}, not {value}.")
-    top_p, divisor = given.get("top_p", 1.0), given.get("repetition_penalty", 1.0)
-    if not 0 < top_p <= 1:
-        raise invalid("top_p", f"Top-p must be above 0 and at most 1, not {top_p}.")
-    if not 0 < divisor <= 2:
-        raise invalid(
-            "repetition_penalty",
-            f"The repetition penalty must be above 0 and at most 2, not {divisor}.",
-        )
     most_tokens = settings.SANDBOX_MAX_TOKENS
     asked_tokens = given.get("max_tokens", 1)
     reads = given.get("prompt_logprobs") is not None
@@ -143,8 +137,13 @@ def _check_lengths(given: Mapping[str, Any], limit: int) -> None:
 
 def _check_tokens(revision: Revision, name: str, given: dict[str, Any]) -> None:
     """Tokens that came as numbers must be the model's."""
-    known = tokenizer_of(revision).vocab_size
-    for token in map(int, given.get(name, ())):
+    _check_ids(revision, name, map(int, given.get(name, ())))
+
+
+def _check_ids(revision: Revision, name: str, ids: Iterable[int]) -> None:
+    tokenizer_of(revision)  # which says in words for people what is wrong, if it is not there
+    known = tokens.vocab_size_of(revision)
+    for token in ids:
         if not 0 <= token < known:
             raise invalid(
                 name, f"Token {token} is outside the {known:,} of {revision.release.name}."
@@ -187,9 +186,11 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any], limit: int) -> lis
         given["prompt"] = messages[-1].get("content", "")
     _check_text(given.get("prompt", ""), "prompt", limit=limit)
     try:
-        return tokens.encode(tokenizer, mode, given["prompt"], messages)
+        ids = tokens.encode(tokenizer, mode, given["prompt"], messages)
     except TokenizerError as error:
         raise invalid("mode", str(error)) from error
+    _check_ids(revision, "prompt", ids)  # a tokenizer may have more tokens than its model
+    return ids
 
 
 def tokens_of_text(revision: Revision, text: str) -> list[int]:

@@ -1,27 +1,51 @@
 """The end of a run, whoever brings it: its row, its tokens, its charge and its event, at once."""
 
-from django.db import transaction
+import logging
+
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from inference_sandbox import quotas, selectors
-from inference_sandbox.answer import Answer
+from inference_sandbox.answer import Answer, printable
 from inference_sandbox.models import Run, RunTokens
 from portal.audit.models import Verb
 from portal.audit.services import record
 
 
-@transaction.atomic
+log = logging.getLogger(__name__)
+NOT_STORED = (
+    "The answer could not be stored; the cause is in the worker's log. Report this to the managers "
+    "of this site."
+)
+
+
 def close(run: Run, answer: Answer) -> bool:
     """Write what the run has come to. False, and nothing written, if it was over before.
 
-    In one transaction, so that a run is charged exactly once wherever a worker may die.
+    An answer that the database does not take ends the run all the same, as failed and without its
+    text: a run that has no end would be begun again and again.
     """
+    try:
+        return _write(run, answer)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the sweep finds the run when it is back
+    except Exception:
+        log.exception("the answer of run %s could not be stored", run.pk)
+        bare = Answer(tokens=answer.tokens, begun=answer.begun)
+        closed = _write(run, bare.end(Run.Status.FAILED, "error", NOT_STORED))
+        answer.end(bare.status, bare.finish_reason, bare.error)
+        return closed
+
+
+@transaction.atomic
+def _write(run: Run, answer: Answer) -> bool:
+    """In one transaction, so that a run is charged exactly once wherever a worker may die."""
     closed = Run.objects.filter(pk=run.pk, status__in=selectors.UNFINISHED).update(
         status=answer.status,
         output="".join(answer.texts),
         output_ids=answer.tokens,
         finish_reason=answer.finish_reason,
-        error=answer.error,
+        error=printable(answer.error),
         output_tokens=len(answer.tokens),
         tokens_per_second=answer.rate,
         first_token_seconds=run.first_token_seconds,

@@ -59,6 +59,7 @@ class Work:
     params: SamplingParams
     generated: list[int]
     stopping: StopMatcher
+    user: str = ""  # whose it is
     outputs: "SimpleQueue[StepOutput]" = field(default_factory=SimpleQueue)
     ended: threading.Event = field(default_factory=threading.Event)
     response: urllib3.BaseHTTPResponse | None = None
@@ -97,9 +98,9 @@ class ForeignRunner:
             raise PromptTooLong(count=len(prompt_tokens), limit=self._limit)
         stopping = StopMatcher(params.stop)
         stopping.push(self._tokenizer.decode(generated))
-        work = Work(request_id, list(prompt_tokens), params, list(generated), stopping)
+        work = Work(request_id, list(prompt_tokens), params, list(generated), stopping, user)
         self._works[request_id] = work
-        threading.Thread(target=self._run, args=(work, user), daemon=True).start()
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
         return self._read(work)
 
     def cancel(self, request_id: str) -> None:
@@ -138,7 +139,7 @@ class ForeignRunner:
 
     # ---- In the request's own thread -------------------------------------------------------------
 
-    def _run(self, work: Work, user: str) -> None:
+    def _run(self, work: Work) -> None:
         try:
             if work.params.prompt_logprobs is not None:
                 work.put(prompt=self._scores_of_prompt(work))
@@ -146,7 +147,7 @@ class ForeignRunner:
                 stopped = work.stopping.stopped
                 work.put(finish_reason=FinishReason.STOP if stopped else FinishReason.LENGTH)
                 return
-            self._follow(work, user)
+            self._follow(work)
         except ServerError as error:
             work.put(finish_reason=FinishReason.ERROR, error=str(error))
         except Exception as error:
@@ -154,8 +155,8 @@ class ForeignRunner:
                 log.exception("the model's server failed over %s", work.request_id)
             work.put(finish_reason=FinishReason.ERROR, error=silence(error))
 
-    def _follow(self, work: Work, user: str) -> None:
-        body, began = {**self._body(work), "user": user}, False
+    def _follow(self, work: Work) -> None:
+        body, began = self._body(work), False
         for data in self._objects(work, {**body, "stream": True}, work.generated):
             for choice in data.get("choices", ()):
                 began = True
@@ -187,7 +188,10 @@ class ForeignRunner:
             "seed": params.seed,
             # vLLM then says which tokens it made; others do not mind.
             "return_token_ids": True,
+            "user": work.user,
         }
+        if work.user:  # vLLM then shares no prefix between people; others do not mind
+            body["cache_salt"] = work.user
         for name, theirs in EXTRAS.items():
             body |= dict.fromkeys(theirs, getattr(params, name))
         if params.ignore_eos:
@@ -277,7 +281,9 @@ class ForeignRunner:
         return encode(text, bos=False)
 
     def _scores_of_prompt(self, work: Work) -> tuple[TokenScore, ...]:
-        asked = {"max_tokens": 1, "temperature": 0, "echo": True}
+        asked: dict[str, Any] = {"max_tokens": 1, "temperature": 0, "echo": True}
+        if work.user:
+            asked["cache_salt"] = work.user
         body = {**asked, "logprobs": work.params.prompt_logprobs}
         data = next(self._objects(work, body), {})
         (choice,) = data.get("choices") or [{}]

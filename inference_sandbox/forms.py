@@ -81,7 +81,7 @@ class RunForm(Refusable):
     mode = forms.ChoiceField(choices=Run.Mode.choices, widget=forms.RadioSelect)
     prompt = _prompt(4)
     temperature = forms.FloatField(help_text="0 to 2.", widget=_number(0, 2))
-    top_p = forms.FloatField(label="Top-p", help_text="Above 0, up to 1.", widget=_number(0, 1))
+    top_p = forms.FloatField(label="Top-p", help_text="0 to 1.", widget=_number(0, 1))
     max_tokens = forms.IntegerField(
         label="Maximum tokens", help_text="Of the answer; 0 only reads."
     )
@@ -264,7 +264,7 @@ class SweepForm(Refusable):
     temperatures = NumbersField(help_text="Each from 0 to 2, with commas: 0, 0.5, 1.")
     seeds = SeedsField(help_text="With commas, or a range: 1-8.")
     max_tokens = forms.IntegerField(label="Maximum tokens", help_text="Of each answer.")
-    top_p = forms.FloatField(label="Top-p", help_text="Above 0, up to 1.", widget=_number(0, 1))
+    top_p = forms.FloatField(label="Top-p", help_text="0 to 1.", widget=_number(0, 1))
 
     def __init__(self, *args: Any, releases: Sequence[Release] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from distribution.errors import StoreError
 from inference_sandbox import selectors, stream, tokens, worker
-from inference_sandbox.answer import Answer, Record, printable
+from inference_sandbox.answer import Answer, Record, printable, rounded
 from inference_sandbox.closing import close
 from inference_sandbox.models import Run, RunTokens
 from inference_sandbox.records import PARAMETERS
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5  # workers that may die over one run
 STATS_SECONDS = 1.0
+MOST_OF_ENGINE = 120  # characters, as Run holds them
 NO_WEIGHTS = (
     "The store did not give the weights, or not as they were published; the cause is in the worker's log. "
     "Run it again in a minute; if it stays so, tell a manager of this site."
@@ -92,7 +93,7 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
     """Whatever goes wrong with the model is the run's own end, told to its person."""
     from inference_sandbox.engine.memory import NoRoom
     from inference_sandbox.engine.params import CheckpointError
-    from inference_sandbox.engine.request import PromptTooLong
+    from inference_sandbox.engine.request import InvalidRequest
     from inference_sandbox.engine.tokenizer import TokenizerError
 
     answer = Answer.so_far(run.pk)
@@ -102,7 +103,7 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
         return _generate(run, writer, watch, answer)
     except (stream.LeaseLost, stream.StreamDown):
         raise  # not the model's fault: the run stays as it is, and the sweep finds it
-    except (CheckpointError, TokenizerError, PromptTooLong, NoRoom) as error:
+    except (CheckpointError, TokenizerError, InvalidRequest, NoRoom) as error:
         return answer.end(Run.Status.FAILED, "error", str(error))
     except StoreError as error:  # which names the store's address and keys, for operators
         log.warning("run %s has no weights: %s", run.pk, error)
@@ -115,7 +116,7 @@ def _answer(run: Run, writer: stream.Writer, watch: Watch) -> Answer:
 
 def _generate(run: Run, writer: stream.Writer, watch: Watch, answer: Answer) -> Answer:
     with worker.engines.use(run.revision) as engine:
-        Run.objects.filter(pk=run.pk).update(engine=engine.description)
+        Run.objects.filter(pk=run.pk).update(engine=engine.description[:MOST_OF_ENGINE])
         request_id = f"{run.pk}:{writer.holder}"
         watch.interrupt = lambda: engine.runner.cancel(request_id)
         watch.cancelled = writer.renew() or watch.cancelled
@@ -220,10 +221,9 @@ class Pen:
 
     def _record(self, score: "TokenScore") -> Record:
         text = self.tokenizer.token_text
-        top = [[token, printable(text(token)), round(lp, 6)] for token, lp in score.top]
-        logprob = None if score.logprob is None else round(score.logprob, 6)
-        entropy = None if score.entropy is None else round(score.entropy, 6)
-        return [score.token, printable(text(score.token)), logprob, entropy, top]
+        top = [[token, printable(text(token)), rounded(lp)] for token, lp in score.top]
+        likelihood = (rounded(score.logprob), rounded(score.entropy))
+        return [score.token, printable(text(score.token)), *likelihood, top]
 
     def _note_first_token(self) -> None:
         if self.answer.made_here == 1 and self.run.first_token_seconds is None:
@@ -256,4 +256,4 @@ def _close(run: Run, writer: stream.Writer, answer: Answer) -> None:
     writer.renew()  # a worker that was taken for dead must not write the row either
     if close(run, answer):
         end = {"status": answer.status, "finish_reason": answer.finish_reason}
-        writer.append(Kind.END, **end, error=answer.error)
+        writer.append(Kind.END, **end, error=printable(answer.error))

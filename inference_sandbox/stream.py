@@ -311,7 +311,7 @@ def at(entry_id: str) -> float:
 
 
 def _dump(data: dict[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False)
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)  # which no reader could parse
 
 
 # ---- Workers and queues --------------------------------------------------------------------------

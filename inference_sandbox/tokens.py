@@ -1,8 +1,10 @@
 """Text to tokens in any process: a revision's tokenizer, without its weights and without torch."""
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -16,7 +18,8 @@ from inference_sandbox.models import Run
 if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
 
-# What load_tokenizer may read; of these a revision has some.
+DESCRIPTIONS = ("params.json", "config.json")  # of the model; the engine reads the first there is
+# What load_tokenizer may read, and the descriptions; of these a revision has some.
 FILES = frozenset(
     {
         "tokenizer.json",
@@ -24,6 +27,7 @@ FILES = frozenset(
         "tokenizer_config.json",
         "generation_config.json",
         "chat_template.jinja",
+        *DESCRIPTIONS,
     }
 )
 UNKNOWN_CONTEXT = 2048  # of LLaMA 1, whose params.json does not name it
@@ -60,12 +64,32 @@ def tokenizer_of(revision: Revision) -> "Tokenizer":
 def _load(digest: str, revision_id: int) -> "Tokenizer":
     from inference_sandbox.engine.tokenizer import load_tokenizer
 
-    folder = settings.SANDBOX_CACHE / "tokenizers" / digest
+    folder = _folder(digest)
     store = get_store()
     for artifact in Artifact.objects.filter(revision=revision_id, path__in=FILES):
         if not (folder / artifact.path).exists():
             store.fetch(artifact.store_key, folder / artifact.path, sha256=artifact.sha256)
     return load_tokenizer(folder)
+
+
+def _folder(digest: str) -> Path:
+    return settings.SANDBOX_CACHE / "tokenizers" / digest
+
+
+def vocab_size_of(revision: Revision) -> int:
+    """How many tokens the model knows: its embedding's rows, which may be more than the tokenizer
+    has, or fewer. Raises as `tokenizer_of`.
+    """
+    tokenizer = tokenizer_of(revision)
+    return _embedding_rows(revision.digest) or tokenizer.vocab_size
+
+
+@lru_cache(maxsize=64)
+def _embedding_rows(digest: str) -> int | None:
+    """None where the model's description leaves it to the tokenizer."""
+    path = next((p for p in map(_folder(digest).joinpath, DESCRIPTIONS) if p.is_file()), None)
+    rows = json.loads(path.read_bytes()).get("vocab_size") if path else None
+    return rows if isinstance(rows, int) and rows > 0 else None
 
 
 def encode(

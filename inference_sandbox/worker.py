@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
+PATIENCE = 30.0  # seconds that a run waits while newer ones of the loaded revision begin
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,25 @@ def _keep_pruning() -> None:
         prune_cache()
 
 
+@dataclass(eq=False)
+class Waiting:
+    """A run that waits for the engine of its revision."""
+
+    digest: str
+    since: float  # monotonic seconds
+
+
 class Engines:
     """Holds one engine at a time: a device has room for one model.
 
-    A run of another revision waits until the runs of the loaded one are over.
+    A run of another revision waits until the runs of the loaded one are over. New runs of the loaded
+    one are let in before it for PATIENCE seconds; from then on they wait behind it.
     """
 
     def __init__(self) -> None:
         self._free = threading.Condition()
         self._users = 0
+        self._waiting: list[Waiting] = []  # in the order they came
         self._loaded: LoadedEngine | None = None
         self.digest = ""
 
@@ -134,13 +145,26 @@ class Engines:
     def _take(self, revision: Revision) -> LoadedEngine:
         # The lock is held while loading: whoever comes meanwhile needs this engine, or must wait.
         with self._free:
-            self._free.wait_for(lambda: self.digest == revision.digest or self._users == 0)
-            if self._loaded is None or self.digest != revision.digest:
-                self._drop()
-                self._loaded = load(revision)
-                self.digest = revision.digest
-            self._users += 1
-            return self._loaded
+            waiting = Waiting(revision.digest, time.monotonic())
+            self._waiting.append(waiting)
+            try:
+                self._free.wait_for(lambda: self._may_enter(waiting))
+                if self._loaded is None or self.digest != revision.digest:
+                    self._drop()
+                    self._loaded = load(revision)
+                    self.digest = revision.digest
+                self._users += 1
+                return self._loaded
+            finally:
+                self._waiting.remove(waiting)
+                self._free.notify_all()
+
+    def _may_enter(self, waiting: "Waiting") -> bool:
+        before = self._waiting[: self._waiting.index(waiting)]
+        if self._loaded is None or waiting.digest != self.digest:
+            return not before and not self._users
+        overdue = time.monotonic() - PATIENCE
+        return not any(one.digest != self.digest and one.since <= overdue for one in before)
 
     def _drop(self) -> None:
         """Free the memory before the next weights ask for it."""

@@ -65,6 +65,10 @@ class KVCache:
         """One row's first `length` positions over another row."""
         self.data[:, target, :, :length] = self.data[:, source, :, :length]
 
+    def clear(self, row: int, length: int) -> None:
+        """Zeros in a row's first `length` positions."""
+        self.data[:, row, :, :length] = 0
+
 
 class Prefix(NamedTuple):
     row: int
@@ -75,11 +79,15 @@ class Prefix(NamedTuple):
 class _Kept:
     row: int
     tokens: list[int]
+    salt: str = ""
     used: int = 0
 
 
 class KeptPrefixes:
-    """What finished sequences left behind, for those that begin in the same way. No tensors."""
+    """What finished sequences left behind, for those that begin in the same way. No tensors.
+
+    salt: only sequences of the same one share (vLLM's cache_salt).
+    """
 
     def __init__(self, rows: Iterable[int], least: int = LEAST_PREFIX) -> None:
         self.least = least
@@ -87,11 +95,15 @@ class KeptPrefixes:
         self._clock = 0
 
     def find(
-        self, tokens: Sequence[int], running: Iterable[tuple[int, Sequence[int]]]
+        self,
+        tokens: Sequence[int],
+        running: Iterable[tuple[int, Sequence[int]]],
+        salt: str = "",
     ) -> Prefix | None:
         """The row that holds the longest beginning of `tokens`, short of the last one.
 
-        running: rows of live sequences beside the kept ones, with the tokens read so far.
+        running: rows of live sequences of this salt beside the kept ones, with the tokens read so
+        far.
         """
         most = len(tokens) - 1  # the last token is computed in any case: its logits are wanted
         best = Prefix(-1, self.least - 1)
@@ -100,28 +112,31 @@ class KeptPrefixes:
                 best, Prefix(row, _common(tokens, others, most, self.least)), key=lambda p: p.length
             )
         found: _Kept | None = None
-        for kept in self._kept:
+        for kept in self._of(salt):
             if (length := _common(tokens, kept.tokens, most, self.least)) > best.length:
                 best, found = Prefix(kept.row, length), kept
         if found:
             found.used = self._tick()
         return best if best.row >= 0 else None
 
-    def keep(self, tokens: Sequence[int]) -> int | None:
+    def keep(self, tokens: Sequence[int], salt: str = "") -> int | None:
         """The row into which to copy a finished sequence; None if it is not worth it."""
         if len(tokens) < self.least or not self._kept:
             return None
-        for kept in self._kept:
+        for kept in self._of(salt):
             common = _common(tokens, kept.tokens, len(tokens), self.least)
             if common == len(tokens):
                 kept.used = self._tick()
                 return None  # there already
             if common == len(kept.tokens) and common:
-                return self._put(kept, tokens)  # it goes on from this one
-        return self._put(min(self._kept, key=lambda kept: kept.used), tokens)
+                return self._put(kept, tokens, salt)  # it goes on from this one
+        return self._put(min(self._kept, key=lambda kept: kept.used), tokens, salt)
 
-    def _put(self, kept: _Kept, tokens: Sequence[int]) -> int:
-        kept.tokens, kept.used = list(tokens), self._tick()
+    def _of(self, salt: str) -> list[_Kept]:
+        return [kept for kept in self._kept if kept.salt == salt]
+
+    def _put(self, kept: _Kept, tokens: Sequence[int], salt: str) -> int:
+        kept.tokens, kept.salt, kept.used = list(tokens), salt, self._tick()
         return kept.row
 
     def forget(self) -> None:

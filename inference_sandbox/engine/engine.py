@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -17,13 +19,14 @@ from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint
 from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.request import (
     FinishReason,
+    InvalidRequest,
     PromptTooLong,
     Request,
     SamplingParams,
     StepOutput,
     TokenScore,
 )
-from inference_sandbox.engine.sampling import History, sample, score
+from inference_sandbox.engine.sampling import History, NotFinite, sample, score
 from inference_sandbox.engine.scheduler import ALONE, Scheduler, Share
 from inference_sandbox.engine.steps import make_steps
 from inference_sandbox.engine.stopping import StopMatcher
@@ -40,6 +43,7 @@ __all__ = [
     "TokenScore",
 ]
 
+logger = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.bfloat16}
 PREFIXES = 4  # rows for the beginnings of prompts that may come again
 SCORED_AT_ONCE = 64  # rows of logits, each as wide as the vocabulary
@@ -124,17 +128,19 @@ class Engine:
     def has_work(self) -> bool:
         return bool(self._pending) or self._scheduler.has_work
 
-    def check(self, prompt_tokens: Sequence[int], generated: Sequence[int] = ()) -> None:
-        """Raise ValueError (PromptTooLong) if the engine cannot take this. Safe in any thread."""
+    def check(
+        self, prompt_tokens: Sequence[int], params: SamplingParams, generated: Sequence[int] = ()
+    ) -> None:
+        """Raise InvalidRequest if the engine cannot take this. Safe in any thread."""
         limit = self.info.context_limit - 1  # room for one token of an answer
         if not prompt_tokens:
-            raise ValueError("The prompt is empty.")
+            raise InvalidRequest("The prompt is empty.")
         if len(prompt_tokens) > limit:
             raise PromptTooLong(count=len(prompt_tokens), limit=limit)
         vocab_size = self.model.args.vocab_size
-        for token in (*prompt_tokens, *generated):
+        for token in (*prompt_tokens, *generated, *params.token_ids):
             if not 0 <= token < vocab_size:
-                raise ValueError(f"Token {token} is outside the model's {vocab_size} tokens.")
+                raise InvalidRequest(f"Token {token} is outside the model's {vocab_size} tokens.")
 
     def add(
         self,
@@ -150,19 +156,22 @@ class Engine:
         `generated` are tokens this request already has: got before a crash, or forced upon it. They
         count against max_tokens, and their text is not sent again. `user`: whose it is.
         """
-        self.check(prompt_tokens, generated)
+        self.check(prompt_tokens, params, generated)
         request = self._request(request_id, prompt_tokens, params, generated)
         request.user = user
-        self._scheduler.add(request)
+        history = None
         if params.penalises:
             history = History(self.model.args.vocab_size, self.model.device, prompt_tokens)
             for token in generated:
                 history.push(token)
+        self._scheduler.add(request)  # nothing is left of a request that could not be made
+        if history:
             self._histories[request_id] = history
         if params.max_tokens == 0:
             return  # the prompt is read, and what was thought of it is told
         if reason := self._finish_reason(request):
-            self._pending.append(self._end(request, None, "", reason))
+            with self._isolated(request, self._pending):
+                self._pending.append(self._end(request, None, "", reason))
 
     def _request(
         self,
@@ -182,7 +191,8 @@ class Engine:
     def cancel(self, request_id: str) -> None:
         """Free the request's row now; the next step tells its end. Unknown or ended: no effect."""
         if request := self._scheduler.get(request_id):
-            self._pending.append(self._end(request, None, "", FinishReason.CANCELLED))
+            with self._isolated(request, self._pending):
+                self._pending.append(self._end(request, None, "", FinishReason.CANCELLED))
 
     def reset(self) -> None:
         """Drop every request without a word, after a step that raised."""
@@ -201,9 +211,8 @@ class Engine:
         self._use_prefixes()
         if shares := self._scheduler.plan():
             outputs += self._compute(shares)
-        for request in list(self._scheduler.alone):
-            count = min(request.length - request.read, self._scheduler.idle_chunk)
-            outputs += self._compute([Share(request, count)])
+        for share in self._scheduler.plan_alone():
+            outputs += self._compute([share])
         return outputs
 
     def generate(
@@ -223,25 +232,30 @@ class Engine:
     # ---- One step ---------------------------------------------------------------------------------
 
     def _compute(self, shares: list[Share]) -> list[StepOutput]:
-        """One forward pass for all shares, and what follows from it."""
-        pieces = [self._piece(share) for share in shares]
-        batch = self.model.batch(pieces)
-        hidden, logits = self._forward(batch, shares)
+        """One forward pass for all shares, and what follows from it.
+
+        What raises, ends the one request that it is about: all others get the same without it.
+        """
+        try:
+            batch, hidden, logits = self._forward(shares)
+        except Exception as error:
+            self._forget_ahead()
+            if len(shares) == 1:
+                return [self._fail(shares[0].request, error)]
+            return [output for share in shares for output in self._compute([share])]
+        ends = list(accumulate(len(piece.tokens) for piece in batch.pieces))
+        requests = [shares[number].request for number in batch.order]
+        for request, piece in zip(requests, batch.pieces, strict=True):
+            request.read = piece.end  # of all, before one that ends moves another's row
         outputs: list[StepOutput] = []
         through: list[Request] = []  # whose next token can be chosen
         lasts: list[int] = []  # and after which token of the batch
-        end = 0
-        for number in batch.order:
-            request, piece = shares[number].request, pieces[number]
-            first, end = end, end + len(piece.tokens)
-            if request.params.prompt_logprobs is not None and piece.start < len(request.prompt):
-                self._score_prompt(request, piece, hidden[first:end])
-            request.read = piece.end
-            if request.read < request.length:
-                continue
-            if output := self._prompt_read(request):
-                outputs.append(output)
-            if request.params.max_tokens:
+        for request, piece, end in zip(requests, batch.pieces, ends, strict=True):
+            first = end - len(piece.tokens)
+            if not request.is_finite:  # no token was chosen yet
+                with self._isolated(request, outputs):
+                    outputs += self._read_prompt(request, piece, hidden[first:end])
+            if request.read == request.length and request.is_running and request.params.max_tokens:
                 through.append(request)
                 lasts.append(end - 1)
         if through:
@@ -253,16 +267,17 @@ class Engine:
             )
         return outputs
 
-    def _forward(self, batch: Batch, shares: list[Share]) -> tuple[Tensor, Tensor | None]:
+    def _forward(self, shares: list[Share]) -> tuple[Batch, Tensor, Tensor | None]:
         """What the last layer makes of the tokens, and their logits where they came with it."""
+        batch = self.model.batch([self._piece(share) for share in shares])
         if self._steps and self._steps.takes(batch):
-            return self._steps(batch, ahead=self._goes_on(shares))
-        return self.model(batch, self._cache), None
+            return batch, *self._steps(batch, ahead=self._goes_on(shares))
+        return batch, self.model(batch, self._cache), None
 
     def _goes_on(self, shares: list[Share]) -> bool:
         """Whether the next step will be of the same requests, all with their likeliest tokens."""
         scheduler = self._scheduler
-        if scheduler.waiting or scheduler.alone or len(shares) < len(scheduler.running):
+        if scheduler.waiting or scheduler.alone_is_due or len(shares) < len(scheduler.running):
             return False
         return all(
             share.request.params.takes_likeliest
@@ -271,13 +286,20 @@ class Engine:
         )
 
     def _use_prefixes(self) -> None:
-        """Copy what another row holds of a prompt's beginning, for requests that have not begun."""
+        """Copy what another row holds of a prompt's beginning, for requests that have not begun.
+
+        Only a row of the same user: how soon a prompt is read must say nothing of other people's.
+        """
         running = self._scheduler.running  # each in the row of its place
         for request in running:
             if request.read or not request.may_share:
                 continue
-            live = [(row, r.tokens[: r.read]) for row, r in enumerate(running) if r.read]
-            if prefix := self._prefixes.find(request.tokens, live):
+            live = [
+                (row, r.tokens[: r.read])
+                for row, r in enumerate(running)
+                if r.read and r.user == request.user
+            ]
+            if prefix := self._prefixes.find(request.tokens, live, request.user):
                 assert request.row is not None
                 self._cache.copy(source=prefix.row, target=request.row, length=prefix.length)
                 request.read = prefix.length
@@ -290,6 +312,18 @@ class Engine:
         tokens = request.tokens[request.read : request.read + share.count]
         return Piece(request.row, request.read, tokens)
 
+    def _read_prompt(self, request: Request, piece: Piece, hidden: Tensor) -> list[StepOutput]:
+        """What is to be said of a prompt of which this piece has been read."""
+        if request.params.prompt_logprobs is not None and piece.start < len(request.prompt):
+            self._score_prompt(request, piece, hidden)
+        if request.read < request.length:
+            return []
+        scores = tuple(request.scores) or None
+        request.scores = []
+        if request.params.max_tokens == 0:
+            return [replace(self._end(request, None, "", FinishReason.LENGTH), prompt=scores)]
+        return [StepOutput(request.request_id, None, "", prompt=scores)] if scores else []
+
     def _score_prompt(self, request: Request, piece: Piece, hidden: Tensor) -> None:
         """Note what the model thought of the prompt's tokens that follow those of the piece."""
         told = request.params.prompt_logprobs
@@ -301,25 +335,30 @@ class Engine:
             logits = self.model.logits(hidden[start : start + len(some)])
             request.scores += [one for one in score(logits, some, [told] * len(some)) if one]
 
-    def _prompt_read(self, request: Request) -> StepOutput | None:
-        """What is to be told once the whole prompt is read."""
-        scores = tuple(request.scores) or None
-        request.scores = []
-        if request.params.max_tokens == 0:
-            return replace(self._end(request, None, "", FinishReason.LENGTH), prompt=scores)
-        return StepOutput(request.request_id, None, "", prompt=scores) if scores else None
-
     def _accept(self, requests: list[Request], logits: Tensor) -> list[StepOutput]:
         """Choose each row's next token and say what follows from it."""
         params = [request.params for request in requests]
         histories = [self._histories.get(request.request_id) for request in requests]
-        with self._steps.beside() if self._steps else nullcontext():
-            tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
-            scores = score(logits, tokens, [p.logprobs for p in params])
-        return [self._append(*row) for row in zip(requests, tokens, scores, strict=True)]
+        try:
+            with self._steps.beside() if self._steps else nullcontext():
+                tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
+                scores = score(logits, tokens, [p.logprobs for p in params])
+        except Exception as error:
+            if len(requests) == 1:
+                return [self._fail(requests[0], error)]
+            rows = enumerate(requests)
+            return [o for row, r in rows for o in self._accept([r], logits[row : row + 1])]
+        outputs: list[StepOutput] = []
+        for request, token, thought in zip(requests, tokens, scores, strict=True):
+            try:
+                outputs.append(self._append(request, token, thought))
+            except Exception as error:
+                outputs.append(self._fail(request, error))
+        return outputs
 
     def _append(self, request: Request, token: int, thought: TokenScore | None) -> StepOutput:
         request.generated.append(token)
+        request.is_finite = True
         if history := self._histories.get(request.request_id):
             history.push(token)
         text = request.stopping.push(request.detokenizer.push(token))
@@ -327,28 +366,55 @@ class Engine:
             return replace(self._end(request, token, text, reason), score=thought)
         return StepOutput(request.request_id, token, text, score=thought)
 
+    # ---- How a request ends -----------------------------------------------------------------------
+
     def _end(
         self, request: Request, token: int | None, text: str, reason: FinishReason
     ) -> StepOutput:
+        if not request.stopping.stopped:
+            text += request.stopping.push(request.detokenizer.flush()) + request.stopping.flush()
+        if request.row is not None and request.is_finite and not request.params.repeatable:
+            self._keep_prefix(request, request.row)
+        self._release(request)
+        return StepOutput(request.request_id, token, text, reason)
+
+    @contextmanager
+    def _isolated(self, request: Request, outputs: list[StepOutput]) -> Iterator[None]:
+        """An error in here is the end of this request alone."""
+        try:
+            yield
+        except Exception as error:
+            outputs.append(self._fail(request, error))
+
+    def _fail(self, request: Request, error: Exception) -> StepOutput:
+        if isinstance(error, NotFinite):
+            message = str(error)
+            logger.error("Request %s ends: %s", request.request_id, error)
+        else:
+            message = f"{type(error).__name__}: {error}"
+            logger.error("Request %s failed.", request.request_id, exc_info=error)
+        request.is_finite = False
+        self._release(request)
+        return StepOutput(request.request_id, None, "", FinishReason.ERROR, message)
+
+    def _release(self, request: Request) -> None:
+        """Free the request's row, and forget what was held for it."""
         self._forget_ahead()
-        self._keep_prefix(request)
+        if request.row is not None and not request.is_finite:
+            # Who gets the row next meets what it holds with a weight of 0, and 0 × NaN is NaN.
+            self._cache.clear(request.row, request.read + 1)
         if move := self._scheduler.finish(request):
             self._cache.copy(source=move.source, target=move.target, length=move.length)
         self._histories.pop(request.request_id, None)
-        if not request.stopping.stopped:
-            text += request.stopping.push(request.detokenizer.flush()) + request.stopping.flush()
-        return StepOutput(request.request_id, token, text, reason)
 
     def _forget_ahead(self) -> None:
         if self._steps:
             self._steps.forget()
 
-    def _keep_prefix(self, request: Request) -> None:
-        if request.row is None or request.params.repeatable:
-            return
-        row = self._prefixes.keep(request.tokens[: request.read])
-        if row is not None:
-            self._cache.copy(source=request.row, target=row, length=request.read)
+    def _keep_prefix(self, request: Request, row: int) -> None:
+        kept = self._prefixes.keep(request.tokens[: request.read], request.user)
+        if kept is not None:
+            self._cache.copy(source=row, target=kept, length=request.read)
 
     def _finish_reason(self, request: Request) -> FinishReason | None:
         return request.finish_reason(

@@ -8,13 +8,27 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Iterable, Mapping, Set
 
     from inference_sandbox.engine.stopping import StopMatcher
     from inference_sandbox.engine.tokenizer import IncrementalDetokenizer
 
 
 MOST_ALTERNATIVES = 20  # told with a token
+# Below this a temperature is 0, and top_p keeps nothing but the likeliest token: both are greedy.
+NEAR_ZERO = 1e-6
+LEAST_REPETITION_PENALTY = 0.01  # logits divided by less may overflow
+# name → (least, most). A step computes in float32: within these nothing becomes 0, NaN or infinite.
+BOUNDS = {
+    "temperature": (0, 100),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (LEAST_REPETITION_PENALTY, 100),
+    "presence_penalty": (-100, 100),
+    "frequency_penalty": (-100, 100),
+}
+MAX_BIAS = 100
+MAX_SEED = 2**64
 
 
 class FinishReason(StrEnum):
@@ -30,7 +44,11 @@ class State(Enum):
     FINISHED = "finished"
 
 
-class PromptTooLong(ValueError):
+class InvalidRequest(ValueError):
+    """The engine does not take this request; the text says why, to the person who made it."""
+
+
+class PromptTooLong(InvalidRequest):
     """The prompt leaves no room for an answer: `count` tokens where `limit` are allowed."""
 
     def __init__(self, *, count: int, limit: int) -> None:
@@ -67,27 +85,24 @@ class SamplingParams:
     repeatable: bool = False  # in a batch of its own, with no prefix of another
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 0:
-            raise ValueError(f"max_tokens must be at least 0, not {self.max_tokens}.")
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise ValueError(f"temperature must be 0 or more, not {self.temperature}.")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 (all) or more, not {self.top_k}.")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
-        if not 0 <= self.min_p <= 1:
-            raise ValueError(f"min_p must be from 0 to 1, not {self.min_p}.")
-        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
-            raise ValueError(f"repetition_penalty must be above 0, not {self.repetition_penalty}.")
-        for name in ("presence_penalty", "frequency_penalty"):
-            if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be a number, not {getattr(self, name)}.")
+        for name, (least, most) in BOUNDS.items():
+            _check(name, getattr(self, name), least, most)
+        for name, most in (("max_tokens", math.inf), ("top_k", math.inf)):
+            _check(name, getattr(self, name), 0, most)
+        _check("seed", self.seed, -MAX_SEED, MAX_SEED)
         for name in ("logprobs", "prompt_logprobs"):
-            told = getattr(self, name)
-            if told is not None and not 0 <= told <= MOST_ALTERNATIVES:
-                raise ValueError(f"{name} must be from 0 to {MOST_ALTERNATIVES}, not {told}.")
+            if (count := getattr(self, name)) is not None:
+                _check(name, count, 0, MOST_ALTERNATIVES)
+        for bias in self.logit_bias.values():
+            _check("A value in logit_bias", bias, -MAX_BIAS, MAX_BIAS)
         if not all(self.stop):
-            raise ValueError("A stop string must not be empty.")
+            raise InvalidRequest("A stop string must not be empty.")
+        if self.temperature < NEAR_ZERO or self.top_p < NEAR_ZERO:
+            self._set(temperature=0.0, top_k=0, top_p=1.0, min_p=0.0)
+
+    def _set(self, **values: float) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def penalises(self) -> bool:
@@ -98,6 +113,17 @@ class SamplingParams:
     def takes_likeliest(self) -> bool:
         """Whether the next token is the likeliest of the model's own, whatever came before."""
         return self.temperature == 0 and not self.penalises and not self.logit_bias
+
+    @property
+    def token_ids(self) -> Iterable[int]:
+        """The tokens that the parameters name."""
+        return self.logit_bias.keys()
+
+
+def _check(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # which NaN is not
+        bounds = f"from {least} to {most}" if math.isfinite(most) else f"at least {least}"
+        raise InvalidRequest(f"{name} must be {bounds}, not {value}.")
 
 
 @dataclass(frozen=True)
@@ -149,6 +175,11 @@ class Request:
     row: int | None = None
     read: int = 0  # tokens whose keys and values the row holds
     scores: list[TokenScore] = field(default_factory=list)  # of the prompt, as far as it is read
+    is_finite: bool = False  # a token was chosen: the row's keys and values are numbers
+
+    @property
+    def is_running(self) -> bool:
+        return self.state is State.RUNNING
 
     @property
     def tokens(self) -> list[int]:

@@ -17,7 +17,8 @@ class EngineRunner:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._changed = threading.Condition()  # guards the three below
-        self._orders: list[Callable[[], None]] = []  # what the engine's thread is to do next
+        # What the engine's thread is to do next, and for which request.
+        self._orders: list[tuple[str, Callable[[], None]]] = []
         self._readers: dict[str, SimpleQueue[StepOutput]] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -36,9 +37,9 @@ class EngineRunner:
 
         `user`: whose it is; who has fewer requests running comes first.
 
-        Raises ValueError (PromptTooLong) at once. Leaving the iteration early cancels the request.
+        Raises InvalidRequest at once. Leaving the iteration early cancels the request.
         """
-        self._engine.check(prompt_tokens, generated)
+        self._engine.check(prompt_tokens, params, generated)
         reader: SimpleQueue[StepOutput] = SimpleQueue()
         with self._changed:
             if self._stopping:
@@ -47,9 +48,10 @@ class EngineRunner:
                 raise ValueError(f"Request {request_id!r} is already in the engine.")
             self._readers[request_id] = reader
             self._order(
+                request_id,
                 lambda: self._engine.add(
                     request_id, prompt_tokens, params, generated=generated, user=user
-                )
+                ),
             )
         return self._read(request_id, reader)
 
@@ -57,7 +59,7 @@ class EngineRunner:
         """Ask for a request's end. Unknown or ended ids have no effect."""
         with self._changed:
             if request_id in self._readers:
-                self._order(lambda: self._engine.cancel(request_id))
+                self._order(request_id, lambda: self._engine.cancel(request_id))
 
     def load(self) -> tuple[int, int, int]:
         """Requests running, requests waiting, and rows in all, as of a moment ago. In any thread."""
@@ -70,8 +72,8 @@ class EngineRunner:
             self._changed.notify()
         self._thread.join(timeout)
 
-    def _order(self, order: Callable[[], None]) -> None:
-        self._orders.append(order)
+    def _order(self, request_id: str, order: Callable[[], None]) -> None:
+        self._orders.append((request_id, order))
         self._changed.notify()
 
     def _read(self, request_id: str, reader: SimpleQueue[StepOutput]) -> Iterator[StepOutput]:
@@ -111,8 +113,13 @@ class EngineRunner:
     def _follow_orders(self) -> None:
         with self._changed:
             orders, self._orders = self._orders, []
-        for order in orders:
-            order()
+        for request_id, order in orders:
+            try:
+                order()
+            except Exception as error:
+                logger.exception("Request %s failed before its first step.", request_id)
+                message = f"{type(error).__name__}: {error}"
+                self._deliver(StepOutput(request_id, None, "", FinishReason.ERROR, message))
 
     def _deliver(self, output: StepOutput) -> None:
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,17 @@ BLOCK = 256  # tokens of the vocabulary that are drawn from together
 # So many of the likeliest are ranked, while they do not hold all that top_p keeps: ranking a whole
 # vocabulary takes longer than all the rest.
 RANKED = (64, 1024)
+LEAST_LOGPROB = -9999.0  # told of a token that cannot come, as vLLM does: JSON has no infinity
+
+
+class NotFinite(ArithmeticError):
+    """A row's logits are NaN or infinite: no token can be chosen from them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The model's logits are NaN or infinite: its weights are damaged, or too large for the "
+            "engine's dtype. Report this to the managers of this site."
+        )
 
 
 def uniforms(seed: int, index: int, count: int) -> list[float]:
@@ -66,7 +78,7 @@ def sample(
     """Choose one token per row.
 
     logits: [rows, vocabulary], float32. indices: how many tokens each row has generated so far.
-    histories: of the rows that penalise.
+    histories: of the rows that penalise. Raises NotFinite.
     """
     logits = _adjusted(logits, params, histories or [None] * len(params))
     tokens = [0] * len(params)
@@ -90,9 +102,17 @@ def _put(tokens: list[int], rows: Sequence[int], chosen: Sequence[int]) -> None:
 
 
 def _likeliest(logits: Tensor) -> list[int]:
-    # NumPy is ten times as quick as torch here, on a CPU.
-    found = logits.numpy() if logits.device.type == "cpu" else logits
-    tokens: list[int] = found.argmax(-1).tolist()
+    # NumPy is ten times as quick as torch here, on a CPU. For both a NaN is above every number.
+    if logits.device.type == "cpu":
+        found = logits.numpy()
+        chosen = found.argmax(-1)
+        is_finite = np.isfinite(found[np.arange(len(chosen)), chosen])
+        tokens: list[int] = np.where(is_finite, chosen, -1).tolist()
+    else:
+        places = logits.argmax(-1, keepdim=True)
+        tokens = torch.where(logits.gather(-1, places).isfinite(), places, -1).flatten().tolist()
+    if min(tokens) < 0:
+        raise NotFinite
     return tokens
 
 
@@ -102,6 +122,7 @@ def score(
     """What the model thought of each row's token; None for a row of which nothing is told.
 
     logits: [rows, vocabulary], float32, as the model gave them. told: alternatives for each row.
+    Raises NotFinite.
     """
     asked = [row for row, count in enumerate(told) if count is not None]
     scores: list[TokenScore | None] = [None] * len(tokens)
@@ -115,8 +136,11 @@ def score(
     columns = (logprobs.gather(-1, chosen).squeeze(-1), entropies, values, ids)
     lists = [column.tolist() for column in columns]
     for row, logprob, entropy, best, names in zip(asked, *lists, strict=True):
-        top = tuple(zip(map(int, names), best, strict=True))[: told[row] or 0]
-        scores[row] = TokenScore(tokens[row], logprob, entropy, top)
+        if not math.isfinite(entropy):  # which all of the row's logits have a part in
+            raise NotFinite
+        likely = (max(value, LEAST_LOGPROB) for value in best)
+        top = tuple(zip(map(int, names), likely, strict=True))[: told[row] or 0]
+        scores[row] = TokenScore(tokens[row], max(logprob, LEAST_LOGPROB), entropy, top)
     return scores
 
 
@@ -181,6 +205,8 @@ def _halved(weights: Any, drawn: Any) -> Any:
     sums = [np.pad(weights, ((0, 0), (0, (1 << levels) - weights.shape[1])))]
     for level in reversed(range(levels)):
         sums.append(sums[-1][:, : 1 << level] + sums[-1][:, 1 << level :])
+    if not (np.isfinite(sums[-1]) & (sums[-1] > 0)).all():
+        raise NotFinite
     row, places = np.arange(rows), np.zeros(rows, np.int64)
     for level in range(levels):
         whole, halves = sums[levels - level], sums[levels - level - 1]
@@ -211,7 +237,7 @@ def _least_ranked(
 ) -> tuple[Tensor, list[bool]]:
     """The least that top_k and top_p keep, and whether so many of the likeliest do not show it; then it is 0."""
     vocab_size = probs.shape[-1]
-    top_k = _column([p.top_k or vocab_size for p in params], probs)
+    top_k = _column([min(p.top_k or vocab_size, vocab_size) for p in params], probs)
     top_p = _column([p.top_p for p in params], probs)
     every = size >= vocab_size
     ordered = (probs.sort(descending=True) if every else probs.topk(size)).values

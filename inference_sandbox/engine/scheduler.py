@@ -14,7 +14,10 @@ from typing import NamedTuple
 
 from inference_sandbox.engine.request import Request, State
 
-ALONE = 2  # rows for requests that are computed by themselves
+ALONE = 1  # rows for requests that are computed by themselves
+# While others run, such a request is computed in one of so many steps: a forward pass of its own
+# takes about as long as that of the whole batch.
+STEPS_PER_TURN = 4
 
 
 class Move(NamedTuple):
@@ -49,6 +52,7 @@ class Scheduler:
         self.alone: list[Request] = []
         self._by_id: dict[str, Request] = {}
         self._added = 0
+        self._steps_to_turn = 0  # of the requests that are computed by themselves
 
     @property
     def has_work(self) -> bool:
@@ -107,6 +111,22 @@ class Scheduler:
                 shares.append(Share(request, count))
             left -= count
         return shares
+
+    @property
+    def alone_is_due(self) -> bool:
+        """Whether this step computes the requests that are computed by themselves."""
+        return bool(self.alone) and (not self.running or self._steps_to_turn == 0)
+
+    def plan_alone(self) -> list[Share]:
+        """What the step computes of them, each in a forward pass of its own; once a step.
+
+        Chunks of one size always, so that the numbers do not depend on who else is there.
+        """
+        if not self.alone_is_due:
+            self._steps_to_turn = max(0, self._steps_to_turn - 1)
+            return []
+        self._steps_to_turn = STEPS_PER_TURN - 1
+        return [Share(r, min(self.chunk, r.length - r.read)) for r in self.alone]
 
     def finish(self, request: Request) -> Move | None:
         """Let go of a request, waiting or running. Doing it twice does nothing."""

@@ -66,7 +66,7 @@ def test_a_system_message_opens_a_conversation_and_no_plain_text(
     [
         ({"top_k": "-1"}, "The top-k must be from 0"),
         ({"min_p": "1.5"}, "The min-p must be from 0 to 1"),
-        ({"repetition_penalty": "0"}, "The repetition penalty must be above 0"),
+        ({"repetition_penalty": "0"}, "The repetition penalty must be from 0.01 to 2"),
         ({"presence_penalty": "3"}, "The presence penalty must be from -2 to 2"),
         ({"logprobs": "21"}, "The number of alternatives must be from 0 to 20"),
         ({"stop": "\n".join("abcdefghijklmnopq")}, "Give at most 16 stop strings"),

@@ -110,7 +110,7 @@ def test_the_rounding_of_a_batch_hardly_ever_changes_a_draw() -> None:
         {"temperature": -0.1},
         {"temperature": float("nan")},
         {"temperature": float("inf")},
-        {"top_p": 0},
+        {"top_p": -0.1},
         {"top_p": 1.1},
         {"max_tokens": -1},
     ],

@@ -102,20 +102,33 @@ def test_whoever_has_fewer_running_comes_first_and_of_equals_who_waits_longest()
     assert scheduler.admit() is mine
 
 
-def test_repeatable_requests_have_rows_of_their_own() -> None:
+def test_repeatable_requests_have_a_row_of_their_own_one_at_a_time() -> None:
     scheduler = Scheduler(max_batch=1)
-    alone = [request(name) for name in ("x", "y", "z")]
+    alone = [request(name) for name in ("x", "y")]
     for one in alone:
         one.params = SamplingParams(repeatable=True)
         scheduler.add(one)
     scheduler.add(request("a"))
     while scheduler.admit():
         pass
-    assert [one.row for one in alone] == [1, 2, None]
+    assert [one.row for one in alone] == [1, None]
     assert [one.row for one in scheduler.running] == [0]
     assert scheduler.finish(alone[0]) is None
-    assert scheduler.admit() is alone[2]
-    assert alone[2].row == 1
+    assert scheduler.admit() is alone[1]
+    assert alone[1].row == 1
+
+
+def test_a_repeatable_request_is_read_in_chunks_of_one_size_whoever_else_is_there() -> None:
+    scheduler = Scheduler(max_batch=1, chunk=4, idle_chunk=10)
+    alone = request("x", 30)
+    alone.params = SamplingParams(repeatable=True)
+    scheduler.add(alone)
+    scheduler.admit()
+    counts = [[share.count for share in scheduler.plan_alone()] for _ in range(2)]
+    scheduler.add(request("a"))
+    scheduler.admit()
+    counts += [[share.count for share in scheduler.plan_alone()] for _ in range(8)]
+    assert counts == [[4], [4], [], [], [], [4], [], [], [], [4]]
 
 
 def test_prompts_share_one_chunk_a_step_in_the_order_they_came() -> None:
