@@ -11,7 +11,6 @@ from inference_sandbox.models import Run, RunTokens
 from portal.audit.models import Verb
 from portal.audit.services import record
 
-
 log = logging.getLogger(__name__)
 NOT_STORED = (
     "The answer could not be stored; the cause is in the worker's log. Report this to the managers "

@@ -184,7 +184,7 @@ def _check_replicas(name: str, shape: tuple[int, ...], parts: Mapping[str, Tenso
     first = next(iter(parts.values()))
     for file, part in parts.items():
         _check_shape(name, file, part, shape)
-        if not torch.equal(part, first):
+        if part is not first and not torch.equal(part, first):  # NaN is not equal to itself
             raise CheckpointError(
                 f"{name} must be the same in every shard, but {file} differs from the first."
             )
