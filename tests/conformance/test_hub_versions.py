@@ -43,6 +43,19 @@ from huggingface_hub import hf_hub_download
 for name in ("params.json", "big.bin.txt"):
     print(hashlib.sha256(open(hf_hub_download(sys.argv[1], name), "rb").read()).hexdigest())
 """
+LOAD = """
+import json, sys
+from transformers import AutoConfig, AutoTokenizer
+repo, mallorys = sys.argv[1:]
+config, tokenizer = AutoConfig.from_pretrained(repo), AutoTokenizer.from_pretrained(repo)
+ids = tokenizer("the weights of a model").input_ids
+print(json.dumps([config.model_type, config.num_hidden_layers, ids]))
+for token in (mallorys, False):
+    try:
+        AutoConfig.from_pretrained(repo, token=token, cache_dir="another")
+    except OSError as error:
+        print(" ".join(str(error).split()))
+"""
 
 
 @pytest.fixture
@@ -64,7 +77,15 @@ def test_all_that_people_do_with_the_client_works(
 ) -> None:
     tokens = {hub.alices: "alice", hub.token(mallory): "mallory"}
     results = walk(python(version), hub, *tokens)
-    check_recorded(version, results["version"], recorder.requests(tokens, hub.sha))
+    file = "hub_newest" if version == "newest" else version
+    number = results["version"]
+    client = Client(
+        f"huggingface_hub {number}",
+        user_agent=f"unknown/None; hf_hub/{number}; python/3.11.7",
+        keeps_token=version != "hub_0_20",
+        follows_location=True,
+    )
+    check_recorded(file, client, recorder.requests(tokens, hub.sha))
     refusals = {name: str(results.pop(name)) for name in REFUSED}
     assert results.pop("expanded info") in (None, [0, PARAMETERS, True, None, None])
     assert results == {"version": results["version"], **expected(hub)}
@@ -87,6 +108,27 @@ def test_the_client_downloads_from_a_bucket(version: str, hub_on_s3: Hub) -> Non
     assert set(Download.objects.filter(method="GET").values_list("outcome", flat=True)) == {
         "redirected"
     }
+
+
+@all_only
+def test_transformers_4_loads_configuration_and_tokenizer(
+    hub: Hub, mallory: Account, recorder: Recorder
+) -> None:
+    tokens = {hub.alices: "alice", hub.token(mallory): "mallory"}
+    alices, mallorys = tokens
+    done = run(python("transformers_4_44"), hub, "-c", LOAD, REPO, mallorys, token=alices)
+    assert done.returncode == 0, done.stderr
+    loaded, *refused = done.stdout.splitlines()
+    assert json.loads(loaded) == ["llama", 2, [3, 4, 5, 6, 8]]
+    assert "You have no grant for LLaMA 7B. Apply for it" in refused[0]
+    assert "Sign in, or send a token." in refused[1]
+    client = Client(
+        "transformers 4.44.2",
+        user_agent="transformers/4.44.2; hf_hub/0.23.5; python/3.11.7",
+        keeps_token=True,
+        follows_location=True,
+    )
+    check_recorded("transformers_4_44", client, recorder.requests(tokens, hub.sha))
 
 
 @all_only
@@ -142,16 +184,8 @@ def walk(python: Path, hub: Hub, alices: str, mallorys: str) -> dict[str, Any]:
     return results
 
 
-def check_recorded(version: str, number: str, requests: list[Request]) -> None:
+def check_recorded(file: str, client: Client, requests: list[Request]) -> None:
     """Nothing was sent that is not kept; with UPDATE_RECORDED, what was sent is kept from now on."""
-    file = "hub_newest" if version == "newest" else version
-    is_old = tuple(map(int, number.split(".")[:2])) < (0, 21)
-    client = Client(
-        f"huggingface_hub {number}",
-        user_agent=f"unknown/None; hf_hub/{number}; python/3.11.7",
-        keeps_token=not is_old,
-        follows_location=True,
-    )
     if os.environ.get("UPDATE_RECORDED"):
         save(file, client, requests)
     kept_client, kept = load(file)
