@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from access_requests import api, past_api, review_api, witness_api
+from access_requests import api, form_api, past_api, review_api, witness_api
 
 urlpatterns = [
+    path("releases/<slug:slug>/form/", form_api.ApplicationForm.as_view(), name="api-release-form"),
     path("applications/", api.ApplicationList.as_view(), name="api-applications"),
     path("applications/<int:pk>/", api.ApplicationDetail.as_view(), name="api-application"),
     path("applications/<int:pk>/submit/", api.Submit.as_view(), name="api-application-submit"),

@@ -53,6 +53,7 @@ ROUTES: dict[str, Scope] = {
     "hub-datasets": Scope.READS,
     "hub-spaces": Scope.READS,
     "hub-no-file": Scope.READS,
+    "api-account": Scope.CHANGES,
     # Applications and grants: REST, then the pages of the same acts
     "api-applications": Scope.CHANGES,
     "api-application": Scope.CHANGES,

@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/state/", views.state, name="state"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/", include("portal.accounts.api_urls")),
     path("api/v1/", include("portal.catalog.api_urls")),
     path("api/v1/", include("portal.audit.api_urls")),
     path("api/v1/", include("access_requests.api_urls")),

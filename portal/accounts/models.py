@@ -161,7 +161,7 @@ class Affiliation(models.Model):
 
 class Scope(models.TextChoices):
     READ = "read", "read: releases, my applications, my grants"
-    APPLY = "apply", "apply: write and submit my applications"
+    APPLY = "apply", "apply: my name and affiliation, my applications"
     DOWNLOAD = "download", "download: links to weights I hold a grant for"
     SANDBOX = "sandbox", "sandbox: prompt models I hold a grant for"
     REVIEW = "review", "review: act in my roles: review, manage, read the audit log"

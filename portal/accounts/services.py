@@ -20,6 +20,11 @@ TOKEN_DAYS = 365
 @transaction.atomic
 def save_affiliation(affiliation: Affiliation, *, actor: Account) -> Affiliation:
     """Save the (validated) affiliation of `actor`."""
+    Account.objects.select_for_update().get(pk=actor.pk)  # two first saves at once become one row
+    if affiliation.pk is None:
+        affiliation.pk = (
+            Affiliation.objects.filter(account=actor).values_list("pk", flat=True).first()
+        )
     affiliation.account = actor
     affiliation.save()
     record(Verb.AFFILIATION_CHANGED, actor, actor=actor, category=affiliation.category)
