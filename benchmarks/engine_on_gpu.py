@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from inference_sandbox.engine.engine import Engine, SamplingParams
-from inference_sandbox.engine.model import ModelArgs, Transformer
+from inference_sandbox.engine.model import Transformer
+from inference_sandbox.engine.params import ModelArgs
 from inference_sandbox.engine.tokenizer import Tokenizer, TokenizerConfig
 
 PROMPT, ANSWER, MANY, LONG = 128, 128, 64, 512
@@ -87,6 +88,7 @@ def args_of(shape: str) -> ModelArgs:
         n_layers=layers,
         n_heads=heads,
         n_kv_heads=heads,
+        head_dim=dim // heads,
         hidden_dim=hidden,
         vocab_size=32000,
         norm_eps=1e-5,

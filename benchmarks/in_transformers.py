@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from inference_sandbox.engine.checkpoint import Checkpoint, hugging_face_name
-from inference_sandbox.engine.model import ModelArgs
+from inference_sandbox.engine.checkpoint import Checkpoint
+from inference_sandbox.engine.layouts import hugging_face_name
+from inference_sandbox.engine.params import ModelArgs
 
 
 def config_of(args: ModelArgs) -> LlamaConfig:
@@ -16,6 +17,7 @@ def config_of(args: ModelArgs) -> LlamaConfig:
         num_hidden_layers=args.n_layers,
         num_attention_heads=args.n_heads,
         num_key_value_heads=args.n_kv_heads,
+        head_dim=args.head_dim,
         max_position_embeddings=args.max_seq_len,
         rms_norm_eps=args.norm_eps,
         rope_parameters={"rope_type": "default", "rope_theta": args.rope_theta},

@@ -41,12 +41,15 @@ class Revision(models.Model):
     class Layout(models.TextChoices):
         ORIGINAL = "original", "original LLaMA layout (params.json, consolidated.NN.pth)"
         SAFETENSORS = "safetensors", "safetensors (config.json, model*.safetensors)"
+        OTHER = "other", "another form (GGUF, an adapter, …)"
 
     release = models.ForeignKey(Release, models.PROTECT, related_name="revisions")
     digest = models.CharField(max_length=40)
     layout = models.CharField(max_length=12, choices=Layout)
     # What the weights say of themselves, by field of the release (checkpoints/facts.py).
     facts = models.JSONField(default=dict)
+    # Why the sandbox cannot run it, by part of the set (sandbox_notes.py). Empty: it can.
+    sandbox_notes = models.JSONField(default=dict)
     is_current = models.BooleanField(default=False)
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
@@ -66,6 +69,16 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.release.repo_id}@{self.digest[:12]}"
+
+    @property
+    def sandbox_note(self) -> str:
+        """One sentence on why the sandbox cannot run it; empty where it can.
+
+        Another server may well run what our engine does not, but not without the tokenizer, which is ours.
+        """
+        parts = ("tokenizer",) if settings.SANDBOX_ENGINE_URL else ("model", "tokenizer")
+        causes = [self.sandbox_notes[part] for part in parts if part in self.sandbox_notes]
+        return f"The sandbox cannot run this because {causes[0]}" if causes else ""
 
     @property
     def size(self) -> int:

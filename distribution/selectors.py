@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.urls import reverse
 
@@ -52,6 +53,24 @@ def require_up(revision: Revision) -> None:
             since=revision.taken_down_at,
             url=revision.release.get_absolute_url(),
         )
+
+
+def require_runnable(revision: Revision) -> None:
+    """Raise the Refusal NOT_RUNNABLE for a revision that people get, and the sandbox cannot run."""
+    if revision.sandbox_note:
+        raise Refusal(
+            Code.NOT_RUNNABLE,
+            revision.sandbox_note,
+            "Download the files and run them with a program that takes them.",
+            url=files_url(revision.release),
+        )
+
+
+def runnable(revisions: "QuerySet[Revision]") -> "QuerySet[Revision]":
+    """Those that the sandbox can run: the same rule, for many."""
+    if settings.SANDBOX_ENGINE_URL:
+        return revisions.filter(sandbox_notes__tokenizer__isnull=True)
+    return revisions.filter(sandbox_notes={})
 
 
 def revisions_behind(artifacts: Iterable[int]) -> dict[int, Revision]:

@@ -137,19 +137,28 @@ def release_named(name: str) -> Release:
 
 
 def playable_releases(account: Account) -> "QuerySet[Release]":
-    """The releases that the person may prompt now and that have weights here."""
+    """The releases that the person may prompt now and that have weights here which can be run."""
     granted = {grant.release_id for grant in access.usable_grants(account)}
-    with_weights = Revision.objects.filter(is_current=True, taken_down_at=None).values("release")
+    current = Revision.objects.filter(is_current=True, taken_down_at=None)
+    with_weights = distribution.runnable(current).values("release")
     return Release.objects.filter(pk__in=granted, status=Release.Status.PUBLISHED).filter(
         pk__in=with_weights
     )
+
+
+def unrunnable_revisions(account: Account) -> list[Revision]:
+    """The current revisions that the person's grants open, and that the sandbox cannot run."""
+    granted = {grant.release_id for grant in access.usable_grants(account)}
+    current = Revision.objects.filter(is_current=True, taken_down_at=None, release__in=granted)
+    published = current.filter(release__status=Release.Status.PUBLISHED).select_related("release")
+    return [revision for revision in published if revision.sandbox_note]
 
 
 def require_playable(account: Account, name: str) -> Release:
     """The named release, if the person may prompt it now. Raises Refusal with the cause."""
     release = release_named(name)
     access.grant_for(account, release, tier=Tier.TRY)
-    distribution.current_revision(release)
+    distribution.require_runnable(distribution.current_revision(release))
     return release
 
 

@@ -81,6 +81,7 @@ def let_in(
         current = distribution.current_revision(release)  # none: the release is not out at all
         if revision is not None:
             distribution.require_up(revision)
+        distribution.require_runnable(revision or current)
         return grant, revision or current
 
 

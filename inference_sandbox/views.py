@@ -36,7 +36,8 @@ def playground(request: HttpRequest) -> HttpResponse:
     releases = list(selectors.playable_releases(account))
     release = _chosen(request, earlier, releases)
     if release is None:
-        return render(request, "inference_sandbox/no_release.html", _beside(account))
+        context = {"unrunnable": selectors.unrunnable_revisions(account), **_beside(account)}
+        return render(request, "inference_sandbox/no_release.html", context)
     chat = selectors.offers_chat(release)
     mode = Run.Mode.CHAT if chat else Run.Mode.PLAIN
     values = of_run(earlier) if earlier else {}

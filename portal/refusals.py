@@ -19,6 +19,7 @@ class Code(StrEnum):
     NOT_PUBLISHED = "not_published"
     WITHDRAWN = "withdrawn"
     TAKEN_DOWN = "taken_down"
+    NOT_RUNNABLE = "not_runnable"
     TIER_TOO_LOW = "tier_too_low"
     EXPIRED = "expired"
     REVOKED = "revoked"
@@ -48,6 +49,7 @@ class Code(StrEnum):
 STATUS = {
     Code.NOT_SIGNED_IN: 401,
     Code.NOT_FOUND: 404,
+    Code.NOT_RUNNABLE: 409,
     Code.WRONG_STATE: 409,
     Code.CONFLICT: 409,
     Code.CHANGED: 409,
@@ -74,6 +76,7 @@ TITLE = {
     Code.NOT_PUBLISHED: "The weights are not published here",
     Code.WITHDRAWN: "This release was withdrawn",
     Code.TAKEN_DOWN: "These files were taken down",
+    Code.NOT_RUNNABLE: "The sandbox cannot run this",
     Code.TIER_TOO_LOW: "Your grant does not cover downloads",
     Code.EXPIRED: "Expired",
     Code.REVOKED: "Your grant was revoked",

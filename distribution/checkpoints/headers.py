@@ -31,11 +31,16 @@ from distribution.errors import PublishError
 
 MAX_HEADER = 64 * 1024 * 1024  # bytes; the 65B release needs under one
 
-# dtype → bytes of one element
-WIDTH = {
-    **{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1},
-    **{"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1},
+# dtype → bits of one element; in safetensors' words, but for C128, which only torch has
+BITS = {
+    **{"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "C64": 64, "C128": 128},
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **{"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4},
+    **{"I64": 64, "I32": 32, "I16": 16, "I8": 8, "BOOL": 8},
+    **{"U64": 64, "U32": 32, "U16": 16, "U8": 8},
 }
+# The same in bytes, where an element has whole ones.
+WIDTH = {dtype: bits // 8 for dtype, bits in BITS.items() if bits >= 8}
 STORAGES = {
     "DoubleStorage": "F64",
     "FloatStorage": "F32",
@@ -47,6 +52,19 @@ STORAGES = {
     "CharStorage": "I8",
     "ByteStorage": "U8",
     "BoolStorage": "BOOL",
+    "ComplexFloatStorage": "C64",
+    "ComplexDoubleStorage": "C128",
+}
+# Types that have no storage of their own: torch names them beside one of bytes.
+TYPES = {
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e8m0fnu": "F8_E8M0",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
 }
 
 
@@ -91,6 +109,7 @@ class _View(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+    dtype: str
 
     @property
     def elements_needed(self) -> int:
@@ -105,14 +124,23 @@ class _View(NamedTuple):
 
 ORDERED_DICT = Global("collections", "OrderedDict")
 REBUILD_TENSOR = Global("torch._utils", "_rebuild_tensor_v2")
-STORAGE_TYPES = {Global("torch", name): dtype for name, dtype in STORAGES.items()}
-ALLOWED = frozenset({ORDERED_DICT, REBUILD_TENSOR, *STORAGE_TYPES})
+REBUILD_TYPED = Global("torch._utils", "_rebuild_tensor_v3")
+REBUILD_PARAMETER = Global("torch._utils", "_rebuild_parameter")
+UNTYPED = Global("torch.storage", "UntypedStorage")
+STORAGE_TYPES = {Global("torch", name): dtype for name, dtype in STORAGES.items()} | {UNTYPED: "U8"}
+TENSOR_TYPES = {Global("torch", name): dtype for name, dtype in TYPES.items()}
+CALLS = frozenset({ORDERED_DICT, REBUILD_TENSOR, REBUILD_TYPED, REBUILD_PARAMETER})
+ALLOWED = CALLS | STORAGE_TYPES.keys() | TENSOR_TYPES.keys()
 
 
 def _reduce(function: Global, arguments: tuple[Any, ...]) -> Any:
-    """The two calls that a table of tensors needs."""
+    """The few calls that a table of tensors needs."""
     if function == REBUILD_TENSOR:
         return _rebuild(*arguments)
+    if function == REBUILD_TYPED:
+        return _rebuild_typed(*arguments)
+    if function == REBUILD_PARAMETER:
+        return _parameter(*arguments)
     if function == ORDERED_DICT and not arguments:
         return OrderedTable()
     raise ValueError(f"it calls {function.name} in an unknown way")
@@ -128,7 +156,27 @@ def _rebuild(*arguments: Any) -> _View:
     numbers = (offset, *shape, *stride)
     if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError("a tensor is described by something else than a storage and numbers")
-    return _View(storage, offset, shape, stride)
+    return _View(storage, offset, shape, stride, storage.dtype)
+
+
+def _rebuild_typed(*arguments: Any) -> _View:
+    """In place of torch._utils._rebuild_tensor_v3, which is told the type."""
+    *described, dtype = arguments
+    if not isinstance(dtype, Global) or dtype not in TENSOR_TYPES:
+        raise ValueError("a tensor has an unknown type")
+    view = _rebuild(*described)
+    if view.storage.dtype != "U8":
+        raise ValueError("a tensor has two types")
+    return view._replace(dtype=TENSOR_TYPES[dtype])
+
+
+def _parameter(*arguments: Any) -> _View:
+    """In place of torch._utils._rebuild_parameter: the tensor alone."""
+    if len(arguments) != 3 or type(arguments[1]) is not bool or arguments[2] != OrderedTable():
+        raise ValueError("a parameter has hooks")
+    if not isinstance(arguments[0], _View):
+        raise ValueError("a parameter is no tensor")
+    return arguments[0]
 
 
 @dataclass
@@ -157,9 +205,7 @@ class _Storages:
 
 def read_pth(path: Path) -> dict[str, Tensor]:
     """The tensors of a file written by `torch.save`, in the zip form (torch 1.6 and later)."""
-    return {
-        name: Tensor(view.storage.dtype, view.shape) for name, (view, _) in _views(path).items()
-    }
+    return {name: Tensor(view.dtype, view.shape) for name, (view, _) in _views(path).items()}
 
 
 def places_in_pth(path: Path) -> dict[str, Place]:
@@ -167,8 +213,8 @@ def places_in_pth(path: Path) -> dict[str, Place]:
     return {
         name: Place(
             path,
-            Tensor(view.storage.dtype, view.shape),
-            record + view.offset * WIDTH[view.storage.dtype],
+            Tensor(view.dtype, view.shape),
+            record + view.offset * WIDTH[view.dtype],
             view.stride,
         )
         for name, (view, record) in _views(path).items()
@@ -256,11 +302,11 @@ def _record(path: Path, records: dict[str, Member], name: str, view: _View) -> i
         raise _damaged(path, f"the bytes of {name} are missing")
     if (
         record.size != storage.elements * WIDTH[storage.dtype]
-        or view.elements_needed > storage.elements
+        or view.elements_needed * WIDTH[view.dtype] > record.size
     ):
         raise _damaged(
             path,
-            f"{name} says {view.shape} of {storage.dtype}, its record has {record.size:,} bytes",
+            f"{name} says {view.shape} of {view.dtype}, its record has {record.size:,} bytes",
         )
     return record.start
 
@@ -333,7 +379,9 @@ def _span(name: str, entry: dict[str, Any]) -> tuple[int, int]:
     numbers = (begin, end, *entry["shape"])
     if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
         raise ValueError(f"{name} has a shape or offsets that are not numbers")
-    if end - begin != prod(entry["shape"]) * WIDTH[entry["dtype"]]:
+    if entry["dtype"] not in BITS:
+        raise ValueError(f"{name} has the type {str(entry['dtype'])[:20]}, which is unknown here")
+    if (end - begin) * 8 != prod(entry["shape"]) * BITS[entry["dtype"]]:
         raise ValueError(f"{name} has a shape that does not fit its bytes")
     return begin, end
 

@@ -1,19 +1,37 @@
-"""Whether the files of a folder make one whole model: parameters, shards and tokenizer agree."""
+"""Whether the files of a folder make one whole model: parameters, shards and tokenizer agree.
 
-import json
+Of a plain LLaMA every tensor is known, and must be there. Of other architectures, quantised weights and
+adapters the names and shapes are their own: their files must be whole, and all be there.
+"""
+
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from distribution.checkpoints.common import read_json, some
 from distribution.checkpoints.contents import check_content
 from distribution.checkpoints.headers import Tensor, read_header
-from distribution.checkpoints.shapes import Shape, original_shapes, safetensors_shapes
+from distribution.checkpoints.indexes import check_indexes
+from distribution.checkpoints.numbers import check_numbers
+from distribution.checkpoints.shapes import (
+    Shape,
+    is_packed,
+    is_plain_llama,
+    original_shapes,
+    safetensors_shapes,
+)
 from distribution.errors import PublishError
 from distribution.models import Revision
 
 SHARD = re.compile(r"consolidated\.(\d{2,})\.pth")
-FLOATS = frozenset({"F32", "F16", "BF16"})
+# The files of one model as from_pretrained looks for them; others are variants of it.
+MODEL = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+INDEX = "model.safetensors.index.json"
+# How a layer of LLaMA calls its tensors there: more of them than config.json says are another model's.
+LAYER = re.compile(
+    r"model\.layers\.(\d+)\.(self_attn|mlp|input_layernorm|post_attention_layernorm)\..*"
+)
+WEIGHTS = (*(".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".gguf", ".onnx", ".msgpack", ".npy"),)
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 # The rotary table that old checkpoints carry along; it follows from the parameters.
 DERIVED = ("rope.freqs", "rotary_emb.inv_freq")
@@ -44,21 +62,40 @@ def validate(
     """
     for file in files:  # also those that neither layout names
         check_content(folder / file, with_code=with_code)
-    original, safetensors = (
-        "params.json" in files,
-        "config.json" in files and any(file.endswith(".safetensors") for file in files),
-    )
-    if not original and not safetensors:
-        raise PublishError(
-            f"{folder} holds neither params.json with consolidated.NN.pth nor config.json with "
-            f"model*.safetensors. "
-            "Give the folder that directly holds them."
-        )
-    if safetensors:
+    check_indexes(folder, files)
+    layout = layout_of(folder, files)
+    if has_model_files(files):
         validate_safetensors(folder)
-    if original:
+    if layout == Revision.Layout.ORIGINAL:
         validate_original(folder, model_parallel=model_parallel)
-    return Revision.Layout.ORIGINAL if original else Revision.Layout.SAFETENSORS
+    check_numbers(folder, files)
+    return layout
+
+
+def layout_of(folder: Path, files: Iterable[str]) -> Revision.Layout:
+    """The layout whose name the revision bears. Raises PublishError for a folder without weights."""
+    files = set(files)
+    if "params.json" in files and any(SHARD.fullmatch(file) for file in files):
+        return Revision.Layout.ORIGINAL
+    if has_model_files(files):
+        return Revision.Layout.SAFETENSORS
+    if any(file.lower().endswith(WEIGHTS) for file in files):
+        return Revision.Layout.OTHER
+    if "params.json" in files:
+        raise PublishError(
+            f"{folder} has params.json but no consolidated.NN.pth. Put the shards beside it."
+        )
+    raise PublishError(
+        f"{folder} holds neither params.json with consolidated.NN.pth nor config.json with "
+        f"model*.safetensors, nor weights of another form ({', '.join(sorted(WEIGHTS))}). Give the folder "
+        f"that directly holds them."
+    )
+
+
+def has_model_files(files: Iterable[str]) -> bool:
+    """Whether a model in Hugging Face's layout is among them."""
+    files = set(files)
+    return "config.json" in files and (INDEX in files or any(map(MODEL.fullmatch, files)))
 
 
 # ---- the original layout -------------------------------------------------------------------------
@@ -69,7 +106,6 @@ def validate_original(folder: Path, *, model_parallel: int | None = None) -> Non
     PublishError.
     """
     params = read_json(folder / "params.json")
-    _check_tokenizer(folder)
     shards = shards_of(folder)
     if model_parallel is not None and len(shards) != model_parallel:
         raise PublishError(
@@ -78,6 +114,11 @@ def validate_original(folder: Path, *, model_parallel: int | None = None) -> Non
             "Add the missing files, or correct `model-parallel shards` of the release in the admin, "
             "or publish with --correct-facts."
         )
+    if not is_plain_llama(
+        params
+    ):  # another architecture, or quantised: names and shapes are its own
+        return
+    _check_tokenizer(folder)
     headers = {path.name: _weights(path) for path in shards}
     _check_same(headers)
     first = next(iter(headers.values()))
@@ -102,8 +143,8 @@ def shards_of(folder: Path) -> list[Path]:
     )
     if missing:
         raise PublishError(
-            f"Shards are missing: found {_some([path.name for path in found])}; missing "
-            f"{_some(missing)}. "
+            f"Shards are missing: found {some([path.name for path in found])}; missing "
+            f"{some(missing)}. "
             "Copy them into the folder, then publish again."
         )
     return found
@@ -114,15 +155,9 @@ def _number(path: Path) -> int:
 
 
 def _weights(path: Path) -> Header:
-    header = {
+    return {
         name: tensor for name, tensor in read_header(path).items() if not name.endswith(DERIVED)
     }
-    for name, tensor in header.items():
-        if tensor.dtype not in FLOATS:
-            raise PublishError(
-                f"{path.name}: {name} is {tensor.dtype}; weights are F32, F16 or BF16."
-            )
-    return header
 
 
 def _check_same(headers: dict[str, Header]) -> None:
@@ -132,7 +167,7 @@ def _check_same(headers: dict[str, Header]) -> None:
         if odd := sorted(first.keys() ^ header.keys()):
             raise PublishError(
                 f"{first_file} and {file} hold different tensors: only one of them has "
-                f"{_some(odd)}. "
+                f"{some(odd)}. "
                 "Publish the shards of one and the same checkpoint."
             )
         for name, tensor in header.items():
@@ -177,21 +212,24 @@ def validate_safetensors(folder: Path) -> None:
     PublishError.
     """
     config = read_json(folder / "config.json")
-    _check_tokenizer(folder)
     found: Header = {}
     for file, promised in _promised(folder).items():
         header = read_header(folder / file)
         if promised is not None and (odd := sorted(promised ^ header.keys())):
             raise PublishError(
-                f"{file} and its index disagree about {_some(odd)}. Publish the index that was "
+                f"{file} and its index disagree about {some(odd)}. Publish the index that was "
                 f"saved with these files."
             )
         found |= header
+    if is_packed(config, found):
+        return
     expected = safetensors_shapes(config)
     if expected is None:  # an architecture that we do not know: names and shapes are its own
         return
+    _check_tokenizer(folder)
+    more = {name for name in found.keys() - expected.keys() if not LAYER.fullmatch(name)}
     weights = {name: tensor for name, tensor in found.items() if not name.endswith(DERIVED)}
-    _check_names("model.safetensors", weights, expected)
+    _check_names("model.safetensors", {n: weights[n] for n in weights.keys() - more}, expected)
     for name, shape in expected.items():
         if weights[name].shape != shape:
             raise PublishError(
@@ -202,13 +240,13 @@ def validate_safetensors(folder: Path) -> None:
 
 def _promised(folder: Path) -> dict[str, set[str] | None]:
     """File → tensors that the index says are in it (None where there is no index)."""
-    files = {path.name for path in folder.glob("model*.safetensors")}
-    index = folder / "model.safetensors.index.json"
+    files = {path.name for path in folder.iterdir() if MODEL.fullmatch(path.name)}
+    index = folder / INDEX
     if not index.is_file():
         if files != {"model.safetensors"}:
             raise PublishError(
                 f"Without {index.name} one model.safetensors is expected; found "
-                f"{_some(sorted(files)) or 'none'}. Add the index."
+                f"{some(sorted(files)) or 'none'}. Add the index."
             )
         return {"model.safetensors": None}
     promised: dict[str, set[str]] = {}
@@ -219,9 +257,9 @@ def _promised(folder: Path) -> dict[str, set[str] | None]:
         )
     for tensor, file in weight_map.items():
         promised.setdefault(str(file), set()).add(tensor)
-    if odd := sorted(promised.keys() ^ files):
+    if odd := sorted(files - promised.keys()):
         raise PublishError(
-            f"{index.name} and the folder disagree about {_some(odd)}. Add what is missing, or "
+            f"{index.name} and the folder disagree about {some(odd)}. Add what is missing, or "
             f"remove what is left over."
         )
     return {file: promised[file] for file in sorted(promised)}
@@ -245,26 +283,12 @@ def _check_names(file: str, header: Header, expected: dict[str, Shape]) -> None:
                 "If the embedding is the output layer too, say so in params.json: "
                 '"tie_word_embeddings": true.'
             )
-        raise PublishError(f"{file} lacks {_some(missing)}. {hint}")
+        raise PublishError(f"{file} lacks {some(missing)}. {hint}")
     if extra := sorted(header.keys() - expected.keys()):
         raise PublishError(
-            f"{file} holds tensors that this model does not have: {_some(extra)}. Remove them, or "
+            f"{file} holds tensors that this model does not have: {some(extra)}. Remove them, or "
             f"publish the parameters that belong to it."
         )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise PublishError(f"{path.name} is missing. Put it beside the weights.")
-    except (OSError, ValueError, RecursionError) as error:
-        raise PublishError(
-            f"{path.name} is not readable JSON ({error}). Correct it, then publish again."
-        )
-    if not isinstance(value, dict):
-        raise PublishError(f"{path.name} is a JSON {type(value).__name__}; expected an object.")
-    return value
 
 
 def _say(tensor: Tensor) -> str:
@@ -273,8 +297,3 @@ def _say(tensor: Tensor) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _some(names: Iterable[str], most: int = 4) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

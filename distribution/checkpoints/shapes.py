@@ -9,6 +9,27 @@ from distribution.errors import PublishError
 Shape = tuple[int, ...]
 MOST = 10_000_000  # no width of a model comes near
 MOST_LAYERS = 10_000  # bounds the work that a params.json can ask for
+# All that a params.json of LLaMA says; one that says more is of another architecture, or quantised.
+LLAMA_PARAMS = {
+    *("dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "norm_eps", "rope_theta"),
+    *("multiple_of", "ffn_dim_multiplier", "max_seq_len", "max_batch_size", "use_scaled_rope"),
+    "tie_word_embeddings",
+}
+# Types in which quantised weights lie. Indices, such as those of positions, are I64.
+PACKED = frozenset({"I32", "U32", "I16", "U16", "I8", "U8", "F4", "F6_E2M3", "F6_E3M2"})
+
+
+def is_plain_llama(params: dict[str, Any]) -> bool:
+    """Whether a params.json describes LLaMA's own architecture."""
+    return params.keys() <= LLAMA_PARAMS
+
+
+def is_packed(config: dict[str, Any], header: dict[str, Tensor]) -> bool:
+    """Whether weights of Hugging Face's layout are quantised: their shapes are then not the model's."""
+    return bool(config.get("quantization_config") or config.get("quantization")) or any(
+        (tensor.dtype in PACKED or tensor.dtype.startswith("F8")) and len(tensor.shape) > 1
+        for tensor in header.values()
+    )
 
 
 def original_shapes(
@@ -25,6 +46,7 @@ def original_shapes(
     _check_heads(file, dim, heads, kv_heads)
     return _llama(
         dim=dim,
+        q_dim=dim,
         kv_dim=dim // heads * kv_heads,
         hidden=_hidden(params, dim),
         vocab=_vocab(params, dim, embedding, shards),
@@ -40,26 +62,38 @@ def safetensors_shapes(config: dict[str, Any]) -> dict[str, Shape] | None:
         return None
     dim, heads = _number(config, "hidden_size", file), _number(config, "num_attention_heads", file)
     kv_heads = _number(config, "num_key_value_heads", file, heads)
-    _check_heads(file, dim, heads, kv_heads)
+    head_dim = _number(config, "head_dim", file, dim // heads or 1)
+    _check_heads(file, head_dim * heads if "head_dim" in config else dim, heads, kv_heads)
     shapes = _llama(
         dim=dim,
-        kv_dim=dim // heads * kv_heads,
+        q_dim=head_dim * heads,
+        kv_dim=head_dim * kv_heads,
         hidden=_number(config, "intermediate_size", file),
         vocab=_number(config, "vocab_size", file),
         layers=_number(config, "num_hidden_layers", file, most=MOST_LAYERS),
         tied=config.get("tie_word_embeddings") is True,
     )
-    return {hugging_face_name(name): shape for name, shape in shapes.items()}
+    named = {hugging_face_name(name): shape for name, shape in shapes.items()}
+    biased = [
+        *(("self_attn",) if config.get("attention_bias") else ()),
+        *(("mlp",) if config.get("mlp_bias") else ()),
+    ]
+    biases = {
+        name.removesuffix("weight") + "bias": shape[:1]
+        for name, shape in named.items()
+        if any(f".{part}." in name for part in biased)
+    }
+    return named | biases
 
 
 def _llama(
-    *, dim: int, kv_dim: int, hidden: int, vocab: int, layers: int, tied: bool
+    *, dim: int, q_dim: int, kv_dim: int, hidden: int, vocab: int, layers: int, tied: bool
 ) -> dict[str, Shape]:
     layer: dict[str, Shape] = {
-        "attention.wq": (dim, dim),
+        "attention.wq": (q_dim, dim),
         "attention.wk": (kv_dim, dim),
         "attention.wv": (kv_dim, dim),
-        "attention.wo": (dim, dim),
+        "attention.wo": (dim, q_dim),
         "feed_forward.w1": (hidden, dim),
         "feed_forward.w2": (dim, hidden),
         "feed_forward.w3": (hidden, dim),

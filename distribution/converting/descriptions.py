@@ -4,15 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from distribution.checkpoints.layouts import read_json
+from distribution.checkpoints.common import read_json
+from distribution.checkpoints.shapes import LLAMA_PARAMS
 from distribution.errors import PublishError
 
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
-PARAMS = {
-    *("dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "norm_eps", "rope_theta"),
-    *("multiple_of", "ffn_dim_multiplier", "max_seq_len", "max_batch_size", "use_scaled_rope"),
-    "tie_word_embeddings",
-}
 ROPE_THETA, CONTEXT = 10000.0, 2048  # of LLaMA 1, whose params.json names neither
 # How the models of the family were made: (multiple_of, ffn_dim_multiplier).
 WIDTHS = ((256, None), (256, 1.5), (1024, 1.3), (4096, 1.3), (4096, 1.2), (1024, None))
@@ -20,14 +16,20 @@ SENTENCEPIECE = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 TEXT_OF_TIKTOKEN = b"IQ== 0"  # how LLaMA 3's tokenizer.model begins; sentencepiece's is binary
 
 
-def config(
-    params: dict[str, Any], *, shape: dict[str, tuple[int, ...]], dtype: str, ids: dict[str, int]
-) -> dict[str, Any]:
-    """config.json. shape: of the tensors under the original names. ids: of bos and eos."""
-    if unknown := sorted(params.keys() - PARAMS):
+def check_params(params: dict[str, Any]) -> None:
+    """Raise PublishError for what config.json cannot say."""
+    if unknown := sorted(params.keys() - LLAMA_PARAMS):
         raise _cannot("params.json", f"has keys that are unknown here: {', '.join(unknown)}")
     if params.get("use_scaled_rope"):
         raise _cannot("params.json", "asks for scaled rotary embeddings, without their numbers")
+
+
+def config(
+    params: dict[str, Any], *, shape: dict[str, tuple[int, ...]], dtype: str, ids: dict[str, int]
+) -> dict[str, Any]:
+    """config.json, of params that were checked. shape: of the tensors under the original names. ids: of bos
+    and eos.
+    """
     heads = params["n_heads"]
     return {
         "architectures": ["LlamaForCausalLM"],

@@ -4,9 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from distribution.checkpoints.common import read_json
 from distribution.checkpoints.headers import Place, Tensor, places_in_pth, places_in_safetensors
-from distribution.checkpoints.layouts import DERIVED, SPLITS, read_json, shards_of
-from distribution.checkpoints.shapes import Shape, hugging_face_name, original_shapes
+from distribution.checkpoints.layouts import DERIVED, MODEL, SPLITS, shards_of
+from distribution.checkpoints.shapes import (
+    Shape,
+    hugging_face_name,
+    is_packed,
+    original_shapes,
+)
 from distribution.converting import checklist, descriptions, pth_files, safetensors_files
 from distribution.converting.made import Made, made_text
 from distribution.converting.tensors import Whole, to_hugging_face, to_original
@@ -14,6 +20,7 @@ from distribution.errors import PublishError
 from distribution.models import Revision
 
 SHARD_SIZE = 5 * 10**9  # bytes of one safetensors file, as Hugging Face cuts them
+FLOATS = frozenset({"F32", "F16", "BF16"})
 VERSION = 1  # to be raised when the same input shall give other files
 
 
@@ -37,6 +44,8 @@ def convert(folder: Path, paths: list[str], *, to: str, ranks: int, shard_size: 
 def _to_safetensors(folder: Path, shard_size: int) -> list[Made]:
     params = read_json(folder / "params.json")
     shards = [_weights(places_in_pth(path)) for path in shards_of(folder)]
+    descriptions.check_params(params)
+    _check_floats(shards[0])
     shapes = original_shapes(
         params, embedding=_tensor(shards[0], "tok_embeddings.weight"), shards=len(shards)
     )
@@ -57,6 +66,18 @@ def _to_safetensors(folder: Path, shard_size: int) -> list[Made]:
     ]
 
 
+def _check_floats(places: dict[str, Place]) -> None:
+    if any(place.tensor.dtype not in FLOATS for place in places.values()):
+        raise _quantised()
+
+
+def _quantised() -> PublishError:
+    return PublishError(
+        "The weights are quantised, and only those in floating point can be had in another layout. Publish "
+        "the folder without --also."
+    )
+
+
 def _joined(name: str, shape: Shape, parts: list[Place], params: dict[str, Any]) -> Whole:
     """The tensor that the ranks share out, in Hugging Face's order."""
     fitting = (dim for dim in _dims(name) if parts[0].tensor.shape[dim] != shape[dim])
@@ -64,22 +85,9 @@ def _joined(name: str, shape: Shape, parts: list[Place], params: dict[str, Any])
     heads = params["n_heads"]
     order = {"wq": heads, "wk": params.get("n_kv_heads") or heads}.get(name.split(".")[-2])
     tensor = Whole(tuple(parts), dim)
-    if dim is None and len(parts) > 1:
-        _check_copies(name, tensor)
     if order is None:
         return tensor
     return Whole(tuple(parts), dim, to_hugging_face(order, params["dim"] // heads))
-
-
-def _check_copies(name: str, tensor: Whole) -> None:
-    """Norms are whole in every shard, and must be the same in all."""
-    first, *others = [b"".join(Whole((part,), None).blocks()) for part in tensor.parts]
-    for other, part in zip(others, tensor.parts[1:], strict=True):
-        if other != first:
-            raise PublishError(
-                f"{name} in {part.path.name} differs from the first shard's. Publish the shards of "
-                f"one and the same checkpoint."
-            )
 
 
 def _to_original(folder: Path, ranks: int) -> list[Made]:
@@ -88,10 +96,15 @@ def _to_original(folder: Path, ranks: int) -> list[Made]:
         raise PublishError(
             "config.json is of another architecture than LLaMA's, which has no original layout."
         )
-    params = descriptions.params(config)
     places: dict[str, Place] = {}
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in sorted(path for path in folder.iterdir() if MODEL.fullmatch(path.name)):
         places |= _weights(places_in_safetensors(path))
+    if is_packed(config, {name: place.tensor for name, place in places.items()}):
+        raise _quantised()
+    _check_floats(places)
+    if "lm_head.weight" in places:  # saved, although the embedding may be the output layer
+        config["tie_word_embeddings"] = False
+    params = descriptions.params(config)
     shapes = original_shapes(params, embedding=None, shards=ranks)
     parts = {
         name: (_regrouped(name, places[hugging_face_name(name)], params), _cut(name, shape, ranks))

@@ -83,8 +83,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('digest', models.CharField(max_length=40)),
-                ('layout', models.CharField(choices=[('original', 'original LLaMA layout (params.json, consolidated.NN.pth)'), ('safetensors', 'safetensors (config.json, model*.safetensors)')], max_length=12)),
+                ('layout', models.CharField(choices=[('original', 'original LLaMA layout (params.json, consolidated.NN.pth)'), ('safetensors', 'safetensors (config.json, model*.safetensors)'), ('other', 'another form (GGUF, an adapter, …)')], max_length=12)),
                 ('facts', models.JSONField(default=dict)),
+                ('sandbox_notes', models.JSONField(default=dict)),
                 ('is_current', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('taken_down_at', models.DateTimeField(blank=True, null=True)),

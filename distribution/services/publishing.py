@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from distribution import checkpoints, converting, folders, manifest, selectors
+from distribution import checkpoints, converting, folders, manifest, sandbox_notes, selectors
 from distribution.checkpoints import Facts, checklist
 from distribution.converting import SHARD_SIZE
 from distribution.errors import PublishError
@@ -18,6 +18,7 @@ from distribution.hashing import Progress
 from distribution.journal import Journal
 from distribution.manifest import Entry
 from distribution.models import Artifact, Revision
+from distribution.sandbox_notes import Notes
 from distribution.services import bringing, tagging
 from distribution.services.withdrawing import require_manager
 from distribution.stores import get_store
@@ -84,6 +85,7 @@ def publish_folder(
         folder, paths, model_parallel=None if correct_facts else ranks, with_code=with_code
     )
     facts = checkpoints.facts_of(folder, paths)
+    notes = sandbox_notes.notes_of(folder)
     if also:
         made = converting.convert(folder, paths, to=also, ranks=ranks, shard_size=shard_size)
         recipe = f"{converting.VERSION}:{also}:{ranks}:{shard_size}"
@@ -101,6 +103,7 @@ def publish_folder(
         layout,
         manifest.entries(digests),
         facts=facts,
+        notes=notes,
         correct_facts=correct_facts,
         tag=tag,
         note=note,
@@ -178,13 +181,14 @@ def _record(
     entries: list[Entry],
     *,
     facts: Facts | None = None,
+    notes: Notes | None = None,
     correct_facts: bool = False,
     tag: str = "",
     note: str = "",
     actor: Account | None,
 ) -> Published:
     release = Release.objects.select_for_update().get(pk=release_id)
-    revision, is_new = _kept(release, layout, entries, facts or {}, actor)
+    revision, is_new = _kept(release, layout, entries, facts or {}, notes or {}, actor)
     if is_new and not correct_facts:
         _check_announced(release, revision.facts)
     if tag:
@@ -277,15 +281,25 @@ def _changes(old: Revision, new: Revision) -> Iterator[str]:
 
 
 def _kept(
-    release: Release, layout: str, entries: list[Entry], facts: Facts, actor: Account | None
+    release: Release,
+    layout: str,
+    entries: list[Entry],
+    facts: Facts,
+    notes: Notes,
+    actor: Account | None,
 ) -> tuple[Revision, bool]:
     """The row of these files, and whether it was made now; one of an older version of the site gets
-    the chunks and facts that it lacks.
+    the chunks and facts that it lacks, and what is said of the sandbox now.
     """
     revision, created = Revision.objects.get_or_create(
         release=release,
         digest=manifest.digest(entries),
-        defaults={"layout": layout, "published_by": actor, "facts": facts},
+        defaults={
+            "layout": layout,
+            "published_by": actor,
+            "facts": facts,
+            "sandbox_notes": notes,
+        },
     )
     if created:
         Artifact.objects.bulk_create(Artifact.of(revision, entry) for entry in entries)
@@ -293,6 +307,9 @@ def _kept(
     if facts and revision.facts != facts:
         revision.facts = facts
         revision.save(update_fields=["facts"])
+    if revision.sandbox_notes != notes:  # a newer engine may run what an older one did not
+        revision.sandbox_notes = notes
+        revision.save(update_fields=["sandbox_notes"])
     for artifact in revision.artifacts.filter(chunk_digests=b"", size__gt=0):
         entry = next(entry for entry in entries if entry.path == artifact.path)
         artifact.chunk_digests = Artifact.of(revision, entry).chunk_digests

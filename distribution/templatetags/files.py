@@ -40,6 +40,17 @@ def files_refusal(release: Release) -> Refusal | None:
 
 
 @register.simple_tag
+def sandbox_note(release: Release) -> str:
+    """`{% sandbox_note release as note %}`: why the sandbox cannot run the current files; empty
+    where it can, or where there are none.
+    """
+    try:
+        return selectors.current_revision(release).sandbox_note
+    except Refusal:
+        return ""
+
+
+@register.simple_tag
 def client_lines(release: Release, artifacts: list[Artifact]) -> list[Client]:
     """`{% client_lines release artifacts as clients %}`: what to type into each program."""
     return clients.clients(release, artifacts)

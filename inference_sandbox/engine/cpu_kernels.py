@@ -257,7 +257,7 @@ def add(x, more):
 def layer(weights, scales, gains, eps, x, cache, angles, rows, positions, most, room):
     """One block for x[M, K], in place. weights, scales: of wqkv, wo, w13, w2. gains: of both norms.
 
-    room: for what is between, [M, …] of the widths of x, wqkv, x and the two of the feed-forward.
+    room: for what is between, [M, …] of the widths of x, wqkv, the queries and the two of the feed-forward.
     """
     normed, qkv, mixed, both, hidden = room
     rows_of_x, size = x.shape[0], cache.shape[3]

@@ -105,7 +105,7 @@ class CompiledSteps:
         array, count = x.numpy(), len(rows)
         args = self._model.args
         heads = args.n_heads + 2 * args.n_kv_heads
-        widths = (args.dim, heads * args.head_dim, args.dim, 2 * args.hidden_dim, args.hidden_dim)
+        widths = (args.dim, heads * args.head_dim, args.q_dim, 2 * args.hidden_dim, args.hidden_dim)
         room = tuple(np.empty((count, width), np.float32) for width in widths)
         most = int(positions.max()) + 1
         for (weights, scales, gains), cache in zip(self._layers, self._cache, strict=True):

@@ -263,7 +263,7 @@ class Step:
 
     def _attend(self, layer: Layer, qkv: Tensor) -> Tensor:
         args, splits = self._args, self._splits
-        mixed = torch.empty(self._size, args.dim, dtype=qkv.dtype, device=qkv.device)
+        mixed = torch.empty(self._size, args.q_dim, dtype=qkv.dtype, device=qkv.device)
         sizes = {"H": args.n_heads, "D": args.head_dim, "SPLIT": self._split, "SPLITS": splits}
         tiles = ATTENTION_OF_ONE if self._size == 1 else ATTENTION_OF_MANY
         kernels.attend[(self._size, args.n_heads, splits)](

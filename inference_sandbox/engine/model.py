@@ -8,7 +8,6 @@ cached positions looked at, H query heads, K key/value heads, R = H / K, D head 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,35 +17,7 @@ from inference_sandbox.engine import memory
 from inference_sandbox.engine.batch import Batch, Group, Piece
 from inference_sandbox.engine.cache import KVCache
 from inference_sandbox.engine.linear import Linear, make_linear
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelArgs:
-    dim: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    hidden_dim: int
-    vocab_size: int
-    norm_eps: float
-    rope_theta: float
-    max_seq_len: int
-    tied: bool  # the output layer shares the embedding's weights
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.n_heads
-
-    @property
-    def n_params(self) -> int:
-        attention = 2 * self.dim * (self.n_heads + self.n_kv_heads) * self.head_dim
-        layer = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
-        return (2 - self.tied) * self.vocab_size * self.dim + self.n_layers * layer + self.dim
-
-    @property
-    def repeats(self) -> int:
-        """Query heads that share one key head."""
-        return self.n_heads // self.n_kv_heads
+from inference_sandbox.engine.params import ModelArgs
 
 
 def rotation_table(args: ModelArgs) -> Tensor:
@@ -142,12 +113,12 @@ class Layer:
         if time == 1:
             queries = queries.view(rows, args.n_kv_heads, args.repeats, args.head_dim)
             mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask)
-            return mixed.reshape(rows, args.dim)
+            return mixed.reshape(rows, args.q_dim)
         split = (rows, time, args.n_kv_heads, args.repeats, args.head_dim)
         queries = queries.reshape(split).permute(0, 2, 3, 1, 4).flatten(2, 3)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask)
         mixed = mixed.view(rows, args.n_kv_heads, args.repeats, time, args.head_dim)
-        return mixed.permute(0, 3, 1, 2, 4).reshape(rows * time, args.dim)
+        return mixed.permute(0, 3, 1, 2, 4).reshape(rows * time, args.q_dim)
 
 
 class Transformer:

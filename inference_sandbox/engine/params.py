@@ -1,6 +1,7 @@
 """From a folder's own description (`params.json` or `config.json`) to ModelArgs.
 
-A key that we do not know is an error: it may change what the model computes.
+A key that we do not know is an error: it may change what the model computes. Imports no torch: publishing
+asks with the same functions whether the engine will run a set of files.
 """
 
 from __future__ import annotations
@@ -9,11 +10,44 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from inference_sandbox.engine.model import ModelArgs
-
 
 class CheckpointError(Exception):
     """The folder does not hold a model that this engine can run; the text says why."""
+
+
+class VocabularyUnknownError(CheckpointError):
+    """The description leaves the vocabulary to a tokenizer, and there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArgs:
+    dim: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    hidden_dim: int
+    vocab_size: int
+    norm_eps: float
+    rope_theta: float
+    max_seq_len: int
+    tied: bool  # the output layer shares the embedding's weights
+
+    @property
+    def q_dim(self) -> int:
+        """The queries of all heads together: as wide as the model in most."""
+        return self.n_heads * self.head_dim
+
+    @property
+    def n_params(self) -> int:
+        attention = 2 * self.dim * (self.n_heads + self.n_kv_heads) * self.head_dim
+        layer = attention + 3 * self.dim * self.hidden_dim + 2 * self.dim
+        return (2 - self.tied) * self.vocab_size * self.dim + self.n_layers * layer + self.dim
+
+    @property
+    def repeats(self) -> int:
+        """Query heads that share one key head."""
+        return self.n_heads // self.n_kv_heads
 
 
 @dataclass(frozen=True)
@@ -72,6 +106,7 @@ def args_from_params(
             n_layers=read.whole("n_layers"),
             n_heads=n_heads,
             n_kv_heads=read.whole("n_kv_heads", n_heads),
+            head_dim=_head_dim(read, dim, n_heads),
             hidden_dim=_hidden_dim(
                 dim, read.whole("multiple_of", 256), read.real("ffn_dim_multiplier", 1.0)
             ),
@@ -89,14 +124,15 @@ def args_from_config(config: dict[str, Any], *, context: int = LLAMA_CONTEXT) ->
     """Read Hugging Face's `config.json` of a LlamaForCausalLM."""
     _refuse_variants(config)
     read = Reader("config.json", config)
-    n_heads = read.whole("num_attention_heads")
+    dim, n_heads = read.whole("hidden_size"), read.whole("num_attention_heads")
     rope = Reader("config.json", _rope(config))
     return _checked(
         ModelArgs(
-            dim=read.whole("hidden_size"),
+            dim=dim,
             n_layers=read.whole("num_hidden_layers"),
             n_heads=n_heads,
             n_kv_heads=read.whole("num_key_value_heads", n_heads),
+            head_dim=_head_dim(read, dim, n_heads),
             hidden_dim=read.whole("intermediate_size"),
             vocab_size=read.whole("vocab_size"),
             norm_eps=read.real("rms_norm_eps", 1e-6),
@@ -111,7 +147,13 @@ def args_from_config(config: dict[str, Any], *, context: int = LLAMA_CONTEXT) ->
 def _refuse_variants(config: dict[str, Any]) -> None:
     architectures = config.get("architectures") or []
     if architectures != ["LlamaForCausalLM"]:
-        raise CheckpointError(f"config.json is of {architectures}; we run LlamaForCausalLM.")
+        found = ", ".join(map(str, architectures)) if isinstance(architectures, list) else ""
+        raise CheckpointError(
+            f"config.json is of {found or 'an architecture that it does not name'}; we run "
+            f"LlamaForCausalLM."
+        )
+    if config.get("quantization_config") or config.get("quantization"):
+        raise CheckpointError(f"the weights are quantised{_method(config)}; we run floating point.")
     if config.get("attention_bias") or config.get("mlp_bias"):
         raise CheckpointError("config.json asks for biases, which LLaMA does not have.")
     if config.get("hidden_act", "silu") != "silu":
@@ -119,9 +161,20 @@ def _refuse_variants(config: dict[str, Any]) -> None:
     kind = _rope(config).get("rope_type", _rope(config).get("type", "default"))
     if kind != "default":
         raise CheckpointError(f"config.json asks for {kind} rotary scaling, not supported yet.")
-    heads = config.get("num_attention_heads")
-    if config.get("head_dim") and config["head_dim"] * heads != config.get("hidden_size"):
-        raise CheckpointError("config.json: head_dim × heads must be the hidden size.")
+
+
+def _method(config: dict[str, Any]) -> str:
+    """By which program, where that is said."""
+    told = config.get("quantization_config")
+    method = told.get("quant_method") if isinstance(told, dict) else None
+    return f" ({method[:40]})" if isinstance(method, str) and method else ""
+
+
+def _head_dim(read: Reader, dim: int, heads: int) -> int:
+    """As it is said, or as dimension and heads make it."""
+    if read.values.get("head_dim") is None and dim % heads:
+        raise CheckpointError(f"{read.file}: {heads} heads do not fit a dimension of {dim}.")
+    return read.whole("head_dim", max(1, dim // heads))
 
 
 def _rope(config: dict[str, Any]) -> dict[str, Any]:
@@ -139,14 +192,16 @@ def _vocab_size(read: Reader, of_tokenizer: int | None) -> int:
     if read.values.get("vocab_size", -1) != -1:
         return read.whole("vocab_size")
     if of_tokenizer is None:
-        raise CheckpointError("params.json leaves the vocabulary to the tokenizer: there is none.")
+        raise VocabularyUnknownError(
+            "params.json leaves the vocabulary to the tokenizer: there is none."
+        )
     return of_tokenizer
 
 
 def _checked(args: ModelArgs, file: str) -> ModelArgs:
-    if args.dim % args.n_heads or args.head_dim % 2 or args.n_heads % args.n_kv_heads:
+    if args.head_dim % 2 or args.n_heads % args.n_kv_heads:
         raise CheckpointError(
-            f"{file}: {args.n_heads} heads and {args.n_kv_heads} key/value heads do not fit "
-            f"a dimension of {args.dim}."
+            f"{file}: {args.n_heads} heads of {args.head_dim} and {args.n_kv_heads} key/value heads do "
+            f"not fit together."
         )
     return args

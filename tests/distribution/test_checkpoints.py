@@ -255,14 +255,6 @@ def test_params_with_another_number_of_layers_are_refused(tmp_path: Path, layers
     assert "layers." in said
 
 
-def test_weights_of_integers_are_refused(tmp_path: Path) -> None:
-    folder = original(tmp_path)
-    torch.save(
-        shard(**{"norm.weight": torch.ones(8, dtype=torch.int8)}), folder / "consolidated.00.pth"
-    )
-    assert "norm.weight is I8; weights are F32, F16 or BF16" in refusal(folder)
-
-
 def test_an_absent_output_layer_needs_a_word_in_params(tmp_path: Path) -> None:
     folder = original(tmp_path)
     torch.save(shard(**{"output.weight": None}), folder / "consolidated.00.pth")

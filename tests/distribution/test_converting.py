@@ -20,6 +20,7 @@ from distribution.checkpoints import read_header, validate
 from distribution.converting import convert, descriptions, tensors
 from distribution.errors import PublishError
 from distribution.models import Revision
+from tests.distribution import sets
 from tests.distribution.weights import Runs, pickled, pth
 from tests.inference_sandbox.engine.releases import (
     PARAMS,
@@ -349,13 +350,35 @@ def test_a_number_of_shards_that_does_not_divide_the_model_is_refused(tmp_path: 
         add(hugging_face(tmp_path / "model"), ORIGINAL, ranks=5)
 
 
-def test_norms_that_differ_between_shards_are_refused(tmp_path: Path) -> None:
+def test_quantised_weights_have_no_other_layout(tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="The weights are quantised"):
+        add(sets.quantised(tmp_path / "gptq", "gptq", sets.gptq), ORIGINAL)
+    folder = original(tmp_path / "model")
+    table = torch.load(folder / "consolidated.00.pth")
+    torch.save(table | {"norm.weight": torch.ones(8).char()}, folder / "consolidated.00.pth")
+    with pytest.raises(PublishError, match="The weights are quantised"):
+        add(folder, SAFETENSORS)
+
+
+def test_a_head_that_was_saved_with_a_tied_model_is_kept(tmp_path: Path) -> None:
+    folder = sets.llama(
+        tmp_path / "model", tie_word_embeddings=True, more={"lm_head.weight": torch.ones(264, 16)}
+    )
+    add(folder, ORIGINAL)
+    made = torch.load(folder / "consolidated.00.pth")
+    assert torch.equal(made["output.weight"], torch.ones(264, 16))
+    assert "tie_word_embeddings" not in json.loads((folder / "params.json").read_text())
+
+
+def test_where_the_ranks_differ_in_a_norm_the_first_one_counts(tmp_path: Path) -> None:
+    """As in LLaMA 3 70B, whose own converters take the first rank's."""
     folder = original(tmp_path / "model", shards=3)
     path = folder / "consolidated.02.pth"
     table = torch.load(path)
     torch.save(table | {"norm.weight": table["norm.weight"] + 1}, path)
-    with pytest.raises(PublishError, match=r"norm.weight in consolidated.02.pth differs"):
-        add(folder, SAFETENSORS)
+    add(folder, SAFETENSORS)
+    made = load_file(folder / "model.safetensors")
+    assert torch.equal(made["model.norm.weight"], table["norm.weight"])
 
 
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:

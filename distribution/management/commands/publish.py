@@ -48,8 +48,8 @@ class Bars:
 
 class Command(BaseCommand):
     help = (
-        "Check a folder of weights (params.json with consolidated.NN.pth, or config.json with "
-        "model*.safetensors), "
+        "Check a folder of weights (params.json with consolidated.NN.pth, config.json with "
+        "model*.safetensors, or weights of another form, such as GGUF or an adapter), "
         "bring it into the store and make it the current revision of a release. Run again, it "
         "changes nothing; "
         "interrupted, it goes on."
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         parser.add_argument("--repo", required=True, help="the release, for example meta/llama-7b")
         parser.add_argument(
             "--also",
-            choices=Revision.Layout.values,
+            choices=[Revision.Layout.ORIGINAL.value, Revision.Layout.SAFETENSORS.value],
             default="",
             help="make the other layout too, and publish both in one revision",
         )
@@ -113,6 +113,8 @@ class Command(BaseCommand):
             )
         elif not published.corrected:
             self.stdout.write(f"{revision} is published already; nothing changed")
+        if revision.sandbox_note:
+            self.stdout.write(f"{revision.sandbox_note} People can download it all the same.")
         if published.corrected:
             told = ", ".join(name.replace("_", " ") for name in published.corrected)
             self.stdout.write(f"corrected in the catalogue from the weights: {told}")

@@ -11,7 +11,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from inference_sandbox.engine.checkpoint import expected_shapes, load_checkpoint
+from inference_sandbox.engine.checkpoint import load_checkpoint
+from inference_sandbox.engine.layouts import expected_shapes
 from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.params import args_from_params
 

@@ -10,9 +10,16 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint, read_args
-from inference_sandbox.engine.engine import Engine
-from tests.inference_sandbox.engine.releases import PARAMS, TOKENS, MakeRelease, logits
+from inference_sandbox.engine.checkpoint import CheckpointError, load_checkpoint
+from inference_sandbox.engine.engine import Engine, SamplingParams
+from inference_sandbox.engine.layouts import read_args
+from tests.inference_sandbox.engine.releases import (
+    PARAMS,
+    TOKENS,
+    MakeRelease,
+    logits,
+    write_byte_tokenizer,
+)
 
 
 def change_shard(folder: Path, rank: int, **changes: Any) -> None:
@@ -84,11 +91,13 @@ def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(
         load_checkpoint(folder)
 
 
-def test_shards_that_disagree_on_a_replicated_tensor_are_refused(make_release: MakeRelease) -> None:
+def test_where_the_ranks_differ_in_a_norm_the_first_one_counts(
+    make_release: MakeRelease, tiny_release: Path
+) -> None:
+    """As in LLaMA 3 70B, whose own converters take the first rank's."""
     folder = make_release(shards=3)
     change_shard(folder, 2, **{"norm.weight": torch.ones(48)})
-    with pytest.raises(CheckpointError, match=r"norm\.weight must be the same .*consolidated\.02"):
-        load_checkpoint(folder)
+    assert torch.equal(logits(folder), logits(tiny_release))
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -216,6 +225,38 @@ def hugging_face() -> LlamaForCausalLM:
         initializer_range=0.3,
     )
     return LlamaForCausalLM(config).eval()
+
+
+@torch.inference_mode()
+def test_heads_of_another_size_than_their_share_give_transformers_logits(
+    hugging_face: LlamaForCausalLM, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    values = hugging_face.config.to_dict() | {"head_dim": 16}
+    model = LlamaForCausalLM(LlamaConfig(**values)).eval()
+    assert model.model.layers[0].self_attn.q_proj.weight.shape == (96, 48)
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(logits(tmp_path), model(TOKENS).logits, atol=1e-4, rtol=1e-4)
+    write_byte_tokenizer(tmp_path)
+    for dtype in ("float32", "bfloat16", "int8"):
+        engine = Engine.load(tmp_path, dtype=dtype)
+        found = list(engine.generate(TOKENS[0].tolist(), SamplingParams(max_tokens=4)))
+        assert found[-1].finish_reason == "length"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("is_embedding", [True, False])
+def test_the_head_that_is_saved_with_a_tied_model_counts_as_in_transformers(
+    hugging_face: LlamaForCausalLM, tmp_path: Path, is_embedding: bool
+) -> None:
+    if is_embedding:
+        hugging_face.lm_head.weight.data.copy_(hugging_face.model.embed_tokens.weight)
+    hugging_face.save_pretrained(tmp_path)
+    change_config(tmp_path, tie_word_embeddings=True)
+    theirs = LlamaForCausalLM.from_pretrained(tmp_path)
+    torch.testing.assert_close(logits(tmp_path), theirs(TOKENS).logits, atol=1e-4, rtol=1e-4)
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.args.tied == is_embedding == ("output.weight" not in checkpoint.weights)
 
 
 @pytest.mark.parametrize("shard_size", ["5GB", "100KB"])
