@@ -8,10 +8,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.test import Client, RequestFactory
+from pytest_django import Settings
 from rest_framework.exceptions import AuthenticationFailed
 
 from access_requests.models import Grant
@@ -20,10 +21,11 @@ from distribution.hub import contents, errors, tree
 from distribution.hub.tree import File, files_of
 from distribution.models import Revision
 from distribution.services import publish
-from portal.accounts.models import Account, Scope
+from portal.accounts.models import Account, ApiToken, Scope
 from portal.audit.models import Event, Verb
 from portal.catalog.models import Release
 from portal.refusals import Code, Refusal
+from tests.distribution.asking import ask, send_by
 from tests.distribution.weights import granted, safetensors
 from tests.people import signed_in, with_token
 
@@ -210,6 +212,33 @@ def test_links_come_as_lines_for_programs_that_read_lines(
     assert refused.status_code == 403
     assert refused["Content-Type"] == "text/plain; charset=utf-8"
     assert refused.content.decode().startswith("not_granted: You have no grant for LLaMA 7B.")
+
+
+# ---- a store elsewhere ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whom", ["s3", "cloudfront"])
+@pytest.mark.parametrize("rev", ["main", "commit"])
+def test_a_head_is_answered_here_and_a_get_is_redirected_with_the_metadata(
+    grant: Grant, alice: Account, revision: Revision, settings: Settings, whom: str, rev: str
+) -> None:
+    """Old clients take the metadata of a redirect only where its target has them too, which a bucket has not."""
+    token = ApiToken.make(alice, name="laptop", scopes=[str(Scope.DOWNLOAD)])[1]
+    send_by(whom, settings)
+    name = revision.digest if rev == "commit" else rev
+    address = f"/meta/llama-7b/resolve/{name}/params.json"
+    artifact = revision.artifacts.get(path="params.json")
+    answers = {
+        method: ask(address, method, authorization=f"Bearer {token}") for method in ("HEAD", "GET")
+    }
+    assert (answers["HEAD"].status, answers["GET"].status) == (200, 302)
+    assert "Location" not in answers["HEAD"].headers
+    assert urlsplit(answers["GET"].headers["Location"]).netloc not in ("", "testserver")
+    assert answers["HEAD"].headers["Content-Length"] == str(artifact.size)
+    for answer in answers.values():
+        assert answer.headers["X-Repo-Commit"] == revision.digest
+        assert answer.headers["X-Linked-Etag"] == f'"{artifact.sha256}"'
+        assert answer.headers["X-Linked-Size"] == str(artifact.size)
 
 
 # ---- metadata ------------------------------------------------------------------------------------
