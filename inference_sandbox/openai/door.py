@@ -35,7 +35,7 @@ def door(*methods: str) -> Callable[[View], View]:
                     raise _not_supported(request, methods)
                 return await view(request, account, **parameters)
             except Exception as error:
-                known = of_any(error, parameters.get("model", ""))
+                known = of_any(error, parameters.get("name") or parameters.get("model", ""))
                 if known is None:
                     raise
                 return respond(request, known)

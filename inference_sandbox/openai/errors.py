@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import resolve
 from rest_framework.exceptions import AuthenticationFailed
 
 from inference_sandbox.models import Run
@@ -47,6 +49,32 @@ def unknown_model(name: str, why: str = "") -> ApiError:
     """One answer for a model that is not here and for one that is closed to who asks."""
     message = f"The model `{name[:200]}` does not exist or you do not have access to it."
     return ApiError(404, "model_not_found", f"{message} {why}".strip(), param="model")
+
+
+# Endpoints below a base, as an error lists them.
+ENDPOINTS = ("models", "chat/completions", "completions", "responses", "tokenize", "detokenize")
+
+
+def unknown_url(path: str) -> ApiError:
+    """No endpoint: a slash too many, a wrong base, or something that this API does not offer."""
+    base = f"{settings.BASE_URL}/v1"
+    squeezed = "/" + "/".join(filter(None, path.split("/")))
+    endpoint = next((name for name in ENDPOINTS if squeezed.endswith(f"/{name}")), None)
+    if squeezed != path and resolve(squeezed).view_name != "openai-unknown":
+        advice = f"Leave out the additional slash: {settings.BASE_URL}{squeezed}"
+    elif endpoint:
+        advice = f"Set the client's base_url to {base}, so that it calls {base}/{endpoint}."
+    else:
+        advice = f"The base_url is {base}; the endpoints below it are {', '.join(ENDPOINTS)}."
+    return ApiError(404, "unknown_url", f"There is nothing at {path[:200]}. {advice}")
+
+
+def response_not_stored(response_id: str) -> ApiError:
+    message = (
+        f"Response with id '{response_id[:200]}' not found: responses are not stored here. "
+        "Send the whole conversation in `input`."
+    )
+    return ApiError(404, "response_not_found", message, param="response_id")
 
 
 def of_refusal(refusal: Refusal, model: str, names: Mapping[str, str] = PARAMS) -> ApiError:

@@ -138,15 +138,51 @@ CHAT: Table = {
     **rejected("it is not supported yet.", "add_generation_prompt", neutral=(True,)),
 }
 
+NOT_STORED = "responses are not stored. Send the whole conversation in `input`."
 
-def check(body: Body, table: Table) -> None:
-    """Raise the ApiError that names the first parameter here that the endpoint does not support."""
+RESPONSES: Table = {
+    **COMMON,
+    **supported("input", "instructions", "max_output_tokens", "include", "top_logprobs"),
+    **ignored("max_tool_calls", "parallel_tool_calls", "access_programs", "background_options"),
+    **ignored("image"),  # how images are read, and there are none
+    **rejected("use `max_output_tokens`.", "max_tokens", "max_completion_tokens"),
+    **rejected("use `include` and `top_logprobs`.", "logprobs", neutral=(False,)),
+    **rejected("a response is one answer. Leave it out.", "n", "best_of", neutral=(1,)),
+    **rejected(NO_TOOLS, "tools", neutral=([],)),
+    **rejected(NO_TOOLS, "tool_choice", neutral=("none", "auto")),
+    **rejected(NOT_STORED, "previous_response_id", "conversation"),
+    **rejected(NOT_STORED, "background", neutral=(False,)),
+    **rejected("prompt templates are not stored. Send the text in `input`.", "prompt"),
+    **rejected(WHOLE_PROMPT, "truncation", neutral=("disabled",)),
+    **rejected(WHOLE_PROMPT, "context_management", neutral=([],)),
+    **rejected(f"the answer is all that you get. {LEAVE_OUT}", "moderation", neutral=({},)),
+}
+# What stands in the objects among its parameters.
+OF_RESPONSES: Mapping[str, Table] = {
+    "text": {
+        **rejected(FREE_TEXT, "format", neutral=({"type": "text"},)),
+        **rejected(f"say it in `instructions`. {LEAVE_OUT}", "verbosity", neutral=("medium",)),
+    },
+    "reasoning": {
+        **rejected(NO_REASONING, "effort", neutral=("none",)),
+        **rejected(NO_REASONING, "summary", "generate_summary"),
+        **rejected(NO_REASONING, "context", neutral=("auto",)),
+        **rejected(NO_REASONING, "mode", neutral=("standard",)),
+    },
+}
+
+
+def check(body: Body, table: Table, prefix: str = "") -> None:
+    """Raise the ApiError that names the first parameter here that the endpoint does not support.
+
+    prefix: of the name, for a parameter that stands in an object.
+    """
     for name, value in body.values.items():
         parameter = table.get(name)
         if value is None or parameter is None or parameter.handling is not Handling.REJECTED:
             continue
         if not any(_same(value, each) for each in parameter.neutral):
-            raise unsupported(name, parameter.reason)
+            raise unsupported(prefix + name, parameter.reason)
 
 
 def unsupported(name: str, reason: str) -> ApiError:

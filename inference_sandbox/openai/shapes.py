@@ -6,19 +6,64 @@ from dataclasses import replace
 from typing import Any
 
 from inference_sandbox.openai.begun import Begun
+from inference_sandbox.openai.errors import ApiError
 from inference_sandbox.openai.following import Piece
 from inference_sandbox.openai.likelihoods import InCompletion, in_chat
+
+Event = dict[str, Any]  # one message of a stream
 
 
 class Shape(ABC):
     """One answer. Pieces come in the order of a choice; choices come mixed."""
 
+    after_end = b""  # what closes a stream, behind the last event
+
+    def __init__(self, begun: Begun) -> None:
+        self._begun = begun
+
+    @abstractmethod
+    def start(self) -> Iterator[Event]:
+        """What a stream says before the first piece."""
+
+    @abstractmethod
+    def events(self, piece: Piece) -> Iterator[Event]: ...
+
+    @abstractmethod
+    def end(self, completion_tokens: int) -> Iterator[Event]: ...
+
+    @abstractmethod
+    def failure(self, error: ApiError) -> Iterator[Event]:
+        """What a stream says in the place of its rest."""
+
+    @abstractmethod
+    def answer(self, pieces: Sequence[Piece], completion_tokens: int) -> dict[str, Any]:
+        """The answer of a request that does not stream."""
+
+
+class Choices(Shape):
+    """A list of choices, whole or in chunks."""
+
+    after_end = b"data: [DONE]\n\n"
     prefix: str
     whole_object: str
     chunk_object: str
 
-    def __init__(self, begun: Begun) -> None:
-        self._begun = begun
+    def start(self) -> Iterator[Event]:
+        for index in range(len(self._begun.runs)):
+            for choice in self.first(index):
+                yield self.chunk([choice])
+
+    def events(self, piece: Piece) -> Iterator[Event]:
+        if part := self.part(piece):
+            yield self.chunk([part])
+
+    def end(self, completion_tokens: int) -> Iterator[Event]:
+        """The usage, where it is wanted."""
+        if self._begun.wanted.include_usage:
+            yield {**self.chunk([]), "usage": self._usage(completion_tokens)}
+
+    def failure(self, error: ApiError) -> Iterator[Event]:
+        yield error.body()
 
     @abstractmethod
     def first(self, choice: int) -> list[dict[str, Any]]:
@@ -38,17 +83,13 @@ class Shape(ABC):
             by_choice[piece.choice].append(piece)
         return {
             **self._head(self.whole_object),
-            "choices": [self.whole(_together(each)) for each in by_choice],
+            "choices": [self.whole(together(each)) for each in by_choice],
             "usage": self._usage(completion_tokens),
         }
 
     def chunk(self, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
         usage = {"usage": None} if self._begun.wanted.include_usage else {}
         return {**self._head(self.chunk_object), "choices": list(choices), **usage}
-
-    def last(self, completion_tokens: int) -> dict[str, Any]:
-        """The chunk after all others, where it was asked for."""
-        return {**self.chunk([]), "usage": self._usage(completion_tokens)}
 
     def _head(self, kind: str) -> dict[str, Any]:
         begun = self._begun
@@ -72,7 +113,7 @@ class Shape(ABC):
         }
 
 
-class Completion(Shape):
+class Completion(Choices):
     prefix = "cmpl"
     whole_object = chunk_object = "text_completion"
 
@@ -124,7 +165,7 @@ class Completion(Shape):
         }
 
 
-class Chat(Shape):
+class Chat(Choices):
     prefix = "chatcmpl"
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
@@ -164,11 +205,7 @@ class Chat(Shape):
         }
 
 
-def shape_of(begun: Begun) -> Shape:
-    return Chat(begun) if begun.wanted.is_chat else Completion(begun)
-
-
-def _together(pieces: Sequence[Piece]) -> Piece:
+def together(pieces: Sequence[Piece]) -> Piece:
     def all_of(name: str) -> Iterator[Any]:
         return (each for piece in pieces for each in getattr(piece, name))
 

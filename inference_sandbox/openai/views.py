@@ -1,4 +1,4 @@
-"""`/v1/`: models, completions and chats for OpenAI's clients. Asynchronous: waiting holds no thread."""
+"""`/v1/`: models, completions, chats and responses for OpenAI's clients. Asynchronous: waiting holds no thread."""
 
 import asyncio
 import json
@@ -14,28 +14,44 @@ from distribution.models import Revision
 from inference_sandbox import selectors, stream, tokens
 from inference_sandbox.openai.begun import Begun, begin
 from inference_sandbox.openai.door import door
-from inference_sandbox.openai.errors import ApiError, of_any, of_refusal
+from inference_sandbox.openai.errors import (
+    ApiError,
+    of_any,
+    of_refusal,
+    response_not_stored,
+    unknown_model,
+    unknown_url,
+)
 from inference_sandbox.openai.following import Following
 from inference_sandbox.openai.reading import Body
-from inference_sandbox.openai.shapes import shape_of
+from inference_sandbox.openai.response_object import RESPONSE_ID, ResponseObject
+from inference_sandbox.openai.response_params import response
+from inference_sandbox.openai.shapes import Chat, Completion, Shape
 from inference_sandbox.openai.wanted import Wanted, chat, completion
 from portal.accounts.models import Account
 from portal.refusals import Refusal
 
 log = logging.getLogger(__name__)
 PING = b": ping\n\n"
-DONE = b"data: [DONE]\n\n"
 
 
 @door("GET", "HEAD")
-async def models(request: HttpRequest, account: Account) -> HttpResponseBase:
-    """What the token's person may prompt."""
-    return JsonResponse({"object": "list", "data": await sync_to_async(_cards)(account)})
+async def models(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    """What the token's person may prompt; below a model's own base, that model alone."""
+    if model:
+        cards = [await sync_to_async(_card_named)(account, model)]
+    else:
+        cards = await sync_to_async(_cards)(account)
+    return JsonResponse({"object": "list", "data": cards})
 
 
 @door("GET", "HEAD")
-async def model(request: HttpRequest, account: Account, model: str) -> HttpResponseBase:
-    return JsonResponse(await sync_to_async(_card_named)(account, model))
+async def model(
+    request: HttpRequest, account: Account, name: str, model: str = ""
+) -> HttpResponseBase:
+    if model and name != model:
+        raise unknown_model(name)
+    return JsonResponse(await sync_to_async(_card_named)(account, name))
 
 
 @door("POST")
@@ -50,9 +66,23 @@ async def chat_completions(
     return await _answered(account, chat(Body.of(request), model))
 
 
+@door("POST")
+async def responses(request: HttpRequest, account: Account, model: str = "") -> HttpResponseBase:
+    return await _answered(account, response(Body.of(request), model))
+
+
 @door()
-async def nothing(request: HttpRequest, account: Account, rest: str) -> HttpResponseBase:
-    raise ApiError(404, "unknown_url", f"There is nothing at /v1/{rest[:200]}.")
+async def stored_response(
+    request: HttpRequest, account: Account, response_id: str, model: str = ""
+) -> HttpResponseBase:
+    if not response_id.startswith(RESPONSE_ID):
+        raise unknown_url(request.path)
+    raise response_not_stored(response_id)
+
+
+@door()
+async def unknown(request: HttpRequest, account: Account, rest: str) -> HttpResponseBase:
+    raise unknown_url(request.path)
 
 
 async def _answered(account: Account, wanted: Wanted) -> HttpResponseBase:
@@ -92,25 +122,32 @@ async def _frames(begun: Begun) -> AsyncIterator[bytes]:
     shape = shape_of(begun)
     async with Following(begun) as following, aclosing(following.pieces()) as pieces:
         try:
-            for index in range(len(begun.runs)):
-                for choice in shape.first(index):
-                    yield _frame(shape.chunk([choice]))
+            for event in shape.start():
+                yield _frame(event)
             async for piece in pieces:
                 if piece is None:
                     yield PING
-                elif part := shape.part(piece):
-                    yield _frame(shape.chunk([part]))
-            if begun.wanted.include_usage:
-                yield _frame(shape.last(following.completion_tokens))
-            yield DONE
+                for event in shape.events(piece) if piece else ():
+                    yield _frame(event)
+            for event in shape.end(following.completion_tokens):
+                yield _frame(event)
+            yield shape.after_end
         except (ApiError, Refusal) as error:
             known = of_any(error, begun.wanted.model)
             assert known is not None
-            yield _frame(known.body())
+            for event in shape.failure(known):
+                yield _frame(event)
 
 
 def _frame(data: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    name = f"event: {data['type']}\n" if "type" in data else ""
+    return f"{name}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def shape_of(begun: Begun) -> Shape:
+    if begun.wanted.is_response:
+        return ResponseObject(begun)
+    return Chat(begun) if begun.wanted.is_chat else Completion(begun)
 
 
 def _cards(account: Account) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ class Wanted:
     prompts: Sequence[Prompt] = ()
     messages: Sequence[dict[str, str]] = ()
     echo: bool = False
+    is_response: bool = False
+    repeated: Mapping[str, Any] = field(default_factory=dict)  # fields that the answer repeats
     names: Mapping[str, str] = field(default_factory=lambda: PARAMS)  # how it calls our fields
 
     def seed_of(self, choice: int) -> int | None:
@@ -42,7 +44,7 @@ class Wanted:
 def completion(body: Body, model: str = "") -> Wanted:
     """A request to `completions`."""
     parameters.check(body, parameters.COMPLETIONS)
-    values = _common(body, model)
+    values = common(body, model)
     if body.whole("best_of", values["n"]) != values["n"]:
         raise unsupported("best_of", "every choice that is made is returned. Leave it out.")
     return Wanted(
@@ -63,7 +65,7 @@ def chat(body: Body, model: str = "") -> Wanted:
     if told and not body.flag("logprobs"):
         raise invalid("top_logprobs", "`top_logprobs` needs `logprobs` to be true.")
     return Wanted(
-        **_common(body, model),
+        **common(body, model),
         is_chat=True,
         messages=_messages(body),
         max_tokens=body.whole("max_completion_tokens", body.whole("max_tokens")),
@@ -75,7 +77,7 @@ def chat(body: Body, model: str = "") -> Wanted:
     )
 
 
-def _common(body: Body, model: str) -> dict[str, Any]:
+def common(body: Body, model: str) -> dict[str, Any]:
     """What both kinds of request have. A model that the address names is meant, whatever else is."""
     options = Body(body.table("stream_options"))
     n = 1 if body.get("n") is None else body.whole("n") or 0

@@ -173,8 +173,6 @@ def test_what_is_not_there_and_what_is_not_for_that_address(served: Served) -> N
     client = httpx.Client(base_url=served.url, headers={"authorization": f"Bearer {served.key}"})
     with client:
         for answer, status, code in (
-            (client.get("/v1/embeddings"), 404, "unknown_url"),
-            (client.post("/v1/embeddings", json={}), 404, "unknown_url"),
             (client.get("/v1/completions"), 405, "method_not_supported"),
             (client.post("/v1/models", json={}), 405, "method_not_supported"),
         ):

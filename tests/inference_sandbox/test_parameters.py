@@ -5,10 +5,22 @@ from typing import Any, get_type_hints
 import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatParams
 from openai.types.completion_create_params import CompletionCreateParamsBase as CompletionParams
+from openai.types.responses.response_create_params import (
+    ResponseCreateParamsBase as ResponseParams,
+)
+from openai.types.responses.response_text_config_param import ResponseTextConfigParam
+from openai.types.shared_params.reasoning import Reasoning
 
 from inference_sandbox.openai import parameters
 from inference_sandbox.openai.errors import ApiError
-from inference_sandbox.openai.parameters import CHAT, COMPLETIONS, Handling, Table
+from inference_sandbox.openai.parameters import (
+    CHAT,
+    COMPLETIONS,
+    OF_RESPONSES,
+    RESPONSES,
+    Handling,
+    Table,
+)
 from inference_sandbox.openai.reading import Body
 
 # Of vLLM's CompletionRequest and ChatCompletionRequest, as of 2026-11.
@@ -34,10 +46,13 @@ def test_every_parameter_that_openai_and_vllm_know_has_its_place() -> None:
         not {*get_type_hints(CompletionParams), *VLLM.split(), "prompt_embeds"} - COMPLETIONS.keys()
     )
     assert not {*get_type_hints(ChatParams), *VLLM.split(), *OF_CHATS.split()} - CHAT.keys()
+    assert not get_type_hints(ResponseParams).keys() - RESPONSES.keys()
+    assert get_type_hints(ResponseTextConfigParam).keys() == OF_RESPONSES["text"].keys()
+    assert get_type_hints(Reasoning).keys() == OF_RESPONSES["reasoning"].keys()
 
 
 def test_each_that_is_rejected_says_why() -> None:
-    for table in (COMPLETIONS, CHAT):
+    for table in (COMPLETIONS, CHAT, RESPONSES, *OF_RESPONSES.values()):
         for name, parameter in table.items():
             assert bool(parameter.reason) is (parameter.handling is Handling.REJECTED), name
 
@@ -65,6 +80,10 @@ ANSWERED_OTHERWISE: list[tuple[Table, dict[str, Any]]] = [
     (CHAT, {"web_search_options": {}}),
     (CHAT, {"echo": True}),
     (CHAT, {"chat_template": "{{ messages }}"}),
+    (RESPONSES, {"tools": [{"type": "web_search"}]}),
+    (RESPONSES, {"background": True}),
+    (RESPONSES, {"truncation": "auto"}),
+    (RESPONSES, {"max_tokens": 5}),
 ]
 
 
@@ -80,7 +99,9 @@ def test_what_would_change_the_answer_is_rejected_by_name(
     assert f"`{name}`" in error.message
 
 
-@pytest.mark.parametrize("table", [COMPLETIONS, CHAT], ids=["completions", "chat"])
+@pytest.mark.parametrize(
+    "table", [COMPLETIONS, CHAT, RESPONSES], ids=["completions", "chat", "responses"]
+)
 def test_null_is_as_if_it_were_not_there(table: Table) -> None:
     parameters.check(Body(dict.fromkeys(table)), table)
 

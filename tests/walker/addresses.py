@@ -67,6 +67,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"<slug:family_slug>", "family"),
     (r"api/models/<path:repo>", "repo"),
     (r"models/<path:model>", "repo"),
+    (r"models/<path:name>", "repo"),
     (r"<repo:repo>", "repo"),
 )
 # What stands behind a repo of the hub, or in its place where there is none of ours.
@@ -77,7 +78,7 @@ OF_THE_HUB = {
     "api/datasets/<path:rest>": "meta/words",
     "api/spaces/<path:rest>": "meta/chat",
     "<path:rest>/resolve/<path:file>": "gpt2",
-    "v1/<path:rest>": "embeddings",
+    "<unknown_endpoint:rest>": "v1/embeddings",
 }
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {
@@ -114,7 +115,7 @@ BELONGS = (
     "application__applicant",
 )
 # Addresses of OpenAI's protocol.
-OPENAI = ("v1/", "models/", "tokenize", "detokenize")
+OPENAI = ("v1/", "models/", "tokenize", "detokenize", "<unknown_endpoint:")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -133,7 +134,7 @@ class Route:
     def has_owner(self) -> bool:
         """Whether the things at its addresses belong to somebody."""
         return bool(PARAMETER.search(self.path)) and not re.search(
-            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:model>|<path:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
+            r"<slug:(slug|family_slug|kind)>|<(path|repo):repo>|<path:(model|name|response_id|rest)>|<unknown_endpoint:rest>|<app_label>|<url>|admin/(catalog|webhooks)/"
             r"|(form|automaticrule|evidencelist)/<path|automaticrule/<int|revision/<(path|int)",
             self.path,
         )
@@ -204,6 +205,8 @@ def _values(route: Route, match: re.Match[str], path: str, world: World, owner: 
             return ["main"]
         case "rest":
             return [OF_THE_HUB[route.path]]
+        case "response_id":
+            return ["resp_of-nobody"]
         case "file":
             return ["main/config.json"]
         case "uidb36":

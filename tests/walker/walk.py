@@ -37,7 +37,9 @@ OF_OPENAI: dict[str, Any] = {
     "model": "meta/llama-7b",
     "prompt": "Enough said.",
     "messages": [{"role": "user", "content": "Enough said."}],
+    "input": "Enough said.",
     "max_tokens": 0,
+    "max_output_tokens": 0,
     "tokens": [5],
 }
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
