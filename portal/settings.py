@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "django_countries",
     "django_htmx",
     "csp",
+    "corsheaders",
     "whitenoise.runserver_nostatic",
     "portal.apps.DeskConfig",
     "django.contrib.contenttypes",
@@ -353,6 +354,39 @@ try:
     ]
 except ValueError as error:
     raise ImproperlyConfigured(f"WEIGHBRIDGE_WEBHOOK_NETWORKS: {error}") from error
+
+# ---- Pages of other origins (CORS) ----------------------------------------------------------------
+# Whose scripts may call OpenAI's API and the hub protocol, with a token; empty: none.
+CORS_ORIGINS = [origin.strip() for origin in env.list("WEIGHBRIDGE_CORS_ORIGINS", default=[])]
+CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == ["*"]
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
+for _origin in CORS_ALLOWED_ORIGINS:
+    if not re.fullmatch(
+        r"https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?", _origin
+    ):
+        raise ImproperlyConfigured(
+            f"WEIGHBRIDGE_CORS_ORIGINS: {_origin} must look like https://app.example.org, in lower case and without a "
+            "path; `*` alone allows every origin."
+        )
+# Only what takes tokens and no cookies.
+CORS_URLS_REGEX = (
+    r"^/(v1|models/.+/v1|(models/.+/)?(tokenizer_info|(de)?tokenize)|api/models|api/whoami-v2"
+    r"|[^/]+/[^/]+/(resolve|raw))(/|$)"
+)
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["*", "Authorization"]  # the second is in no browser's `*`
+CORS_EXPOSE_HEADERS = [
+    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),
+    *("X-Error-Code", "X-Error-Message", "X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit"),
+    "X-Request-Id",
+]
+if CORS_ORIGINS:
+    # Above all that answers, so that every answer says who may read it.
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("portal.straight.straight_through"),
+        "corsheaders.middleware.CorsMiddleware",
+    )
 
 # ---- Web -----------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -30,6 +30,8 @@ def door(*methods: str) -> Callable[[View], View]:
         @wraps(view)
         async def opened(request: HttpRequest, **parameters: Any) -> HttpResponseBase:
             try:
+                if "Access-Control-Request-Method" in request.headers:
+                    raise _closed_to_other_origins()
                 account = await sync_to_async(_account)(request)
                 if methods and request.method not in methods:
                     raise _not_supported(request, methods)
@@ -59,6 +61,16 @@ def _account(request: HttpRequest) -> Account:
 
 def _respond(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     return respond(request, of_refusal(refusal, ""))
+
+
+def _closed_to_other_origins() -> ApiError:
+    """For a browser's preflight, which no middleware has answered."""
+    return ApiError(
+        403,
+        "cors_disabled",
+        "Pages of other origins cannot call this API. Call it from a program or from your own server; "
+        "an operator of this site can allow origins with WEIGHBRIDGE_CORS_ORIGINS.",
+    )
 
 
 def _not_supported(request: HttpRequest, methods: Sequence[str]) -> ApiError:

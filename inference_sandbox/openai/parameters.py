@@ -143,6 +143,7 @@ NOT_STORED = "responses are not stored. Send the whole conversation in `input`."
 RESPONSES: Table = {
     **COMMON,
     **supported("input", "instructions", "max_output_tokens", "include", "top_logprobs"),
+    **supported("text", "reasoning"),  # as far as OF_RESPONSES says
     **ignored("max_tool_calls", "parallel_tool_calls", "access_programs", "background_options"),
     **ignored("image"),  # how images are read, and there are none
     **rejected("use `max_output_tokens`.", "max_tokens", "max_completion_tokens"),

@@ -39,6 +39,7 @@ def configuration(folder: Path, port: int, tls: str = "", **values: str) -> Path
             "PROXY_BUCKET": "weighbridge-weights",
             "PROXY_SENDFILE": "/_store/",
             "PROXY_STORE": f"{folder}/store/",
+            "PROXY_CORS_ORIGINS": "",
             **values,
         },
     )

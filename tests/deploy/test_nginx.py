@@ -38,10 +38,13 @@ class Upstream(BaseHTTPRequestHandler):
             self._trickle()
         elif self.path.startswith("/download/"):
             headers = {"ETag": '"abcd"', "Content-Disposition": 'attachment; filename="x.pth"'}
+            if origin := self.headers.get("Origin"):  # the site's setting allows all
+                headers |= {ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": "ETag"}
             self._answer(b"", {**headers, "X-Accel-Redirect": "/_store/sha256/ab/abcd"})
         else:
             seen = {"path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}}
-            self._answer(json.dumps(seen).encode(), {})
+            # Some stores let every page read what a signature opens.
+            self._answer(json.dumps(seen).encode(), {ALLOW_ORIGIN: "*"})
 
     do_PUT = do_DELETE = do_GET
 
@@ -207,6 +210,66 @@ def test_the_store_gets_the_signature_and_neither_cookie_nor_token(proxy: httpx.
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
 def test_nobody_writes_to_the_store_from_outside(proxy: httpx.Client, method: str) -> None:
     assert proxy.request(method, "/weighbridge-weights/sha256/ab/abcd").status_code == 403
+
+
+APP = "https://app.example.org"
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+FILE = "/weighbridge-weights/sha256/ab/abcd"
+PREFLIGHT = {"Access-Control-Request-Method": "GET"}
+
+
+def test_no_page_of_another_origin_reads_the_store_whatever_the_store_says(
+    proxy: httpx.Client,
+) -> None:
+    answer = proxy.get(FILE, headers={"Origin": APP})
+    assert answer.status_code == 200
+    assert not any(
+        name.startswith("access-control-") for name in answer.headers if "origin" in name
+    )
+    assert proxy.options(FILE, headers={"Origin": APP, **PREFLIGHT}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [
+        (APP, True),
+        (f"http://localhost:5173,{APP}", True),
+        (f"http://localhost:5173, {APP}, https://b.org", True),
+        ("*", True),
+        (f"{APP}:8443,https://my-app.example.org,{APP}.evil.org", False),
+        ("https://appxexample.org", False),
+    ],
+)
+def test_the_setting_opens_the_store_to_pages_of_these_origins(
+    tmp_path: Path, upstream: str, origins: str, allowed: bool
+) -> None:
+    port = nginx.free_port()
+    file = nginx.configuration(
+        tmp_path, port, PROXY_WEB=upstream, PROXY_S3=upstream, PROXY_CORS_ORIGINS=origins
+    )
+    with nginx.running(file, port) as url, httpx.Client(base_url=url) as client:
+        asked = client.options(FILE, headers={"Origin": APP, **PREFLIGHT})
+        answer = client.get(FILE, headers={"Origin": APP})
+        assert answer.status_code == 200
+        if not allowed:
+            assert asked.status_code == 403
+            assert ALLOW_ORIGIN not in answer.headers
+            return
+        assert asked.status_code == 204
+        assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+        for each in (asked, answer):
+            assert each.headers.get_list(ALLOW_ORIGIN) == [APP]
+            assert "Access-Control-Allow-Credentials" not in each.headers
+        assert ALLOW_ORIGIN not in client.get(FILE).headers, "no page of another origin"
+
+
+def test_a_file_of_a_local_store_says_who_may_read_it_as_the_site_does(
+    proxy: httpx.Client,
+) -> None:
+    answer = proxy.get("/download/token/consolidated.00.pth", headers={"Origin": APP})
+    assert answer.text == "the weights"
+    assert answer.headers.get_list(ALLOW_ORIGIN) == [APP]
+    assert answer.headers["Access-Control-Expose-Headers"] == "ETag"
 
 
 MIB = 2**20

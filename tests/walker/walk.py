@@ -262,6 +262,8 @@ def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> I
                 sent = {"user": world.people["bob"].handle, "status": "pending"}
             if route.path.startswith(OPENAI):
                 sent = OF_OPENAI
+            if route.path.endswith("v1/responses"):
+                sent = {name: value for name, value in OF_OPENAI.items() if name != "max_tokens"}
             for method, data in _asked(walker, route, methods, sent, is_first=not first):
                 yield walker.visit(method, route, address, own=owner == walker.who, data=data)
 
