@@ -16,9 +16,8 @@ from django.conf import settings
 from django.test import override_settings
 from playwright.sync_api import Page, sync_playwright
 
-from access_requests.models import Grant
+from access_requests.models import Grant, Tier
 from portal.accounts.models import Scope
-from portal.catalog.models import Tier
 from tests.browser.conftest import CHROMIUM, QUIET
 from tests.conformance.openai_server import Served, key_of
 from tests.conformance.openai_server import _django_db_helper as _django_db_helper
@@ -83,7 +82,7 @@ OPEN = [
     "/api/models",
     "/api/models/meta/llama-7b",
     "/api/whoami-v2",
-    "/meta/llama-7b/resolve/main/config.json",
+    "/meta/llama-7b/resolve/main/params.json",
 ]
 CLOSED = ["/", "/account/login/", "/api/v1/grants/", "/sandbox/", "/admin/", "/download/x/y"]
 
@@ -123,7 +122,7 @@ def test_the_setting_opens_what_takes_tokens_and_nothing_else(served: Served) ->
 
 def test_a_cookie_opens_nothing_across_origins(served: Served) -> None:
     with site_for("*") as url:
-        for path in ("/v1/models", f"/{served.model}/resolve/main/config.json"):
+        for path in ("/v1/models", f"/{served.model}/resolve/main/params.json"):
             answer = httpx.get(url + path, headers={"Origin": APP, "Cookie": "sessionid=1"})
             assert answer.status_code == 401
             assert allowed(answer)["access-control-allow-origin"] == "*"
@@ -181,7 +180,7 @@ def started(home: Path, value: str) -> subprocess.CompletedProcess[str]:
 def token(served: Served) -> Iterator[str]:
     """Of alice, who may download too. Made before the browser, in whose thread Django sees an event loop."""
     grant, tier = Grant.objects.filter(pk=served.grant.pk), served.grant.tier
-    grant.update(tier=Tier.DOWNLOAD)
+    grant.update(tier=Tier.WEIGHTS)
     yield key_of(served.alice, Scope.SANDBOX, Scope.READ, Scope.DOWNLOAD)
     grant.update(tier=tier)
 
@@ -209,7 +208,7 @@ def test_in_a_browser_the_setting_decides(served: Served, token: str, page: Page
     def fetch(url: str, method: str = "GET", body: str | None = None) -> Any:
         return page.evaluate(FETCH, [url, token, method, body])
 
-    file = f"/{served.model}/resolve/main/config.json"
+    file = f"/{served.model}/resolve/main/params.json"
     for path in ("/v1/models", file):
         status, error, _ = fetch(served.url + path)
         assert (status, error) == (0, "TypeError: Failed to fetch")
