@@ -69,6 +69,7 @@ MATRIX = [
             "accept": "accept_licence",
         }.items()
     ),
+    Row("api-account", "/api/v1/account/", "rest", "patch"),
     Row("api-applications", "/api/v1/applications/", "rest"),
     Row("api-application", APPLICATION, "rest", "patch"),
     Row("api-witness-again", "/api/v1/witnesses/1/again/", "rest"),
