@@ -16,6 +16,7 @@ from portal.prepared import Asked, Prepared
 from portal.refusals import Code, Refusal
 
 MAIN = "main"  # the one branch: whatever revision is current
+HEAD = "HEAD"  # git's name for the default branch, which is that one
 SHORTEST_PREFIX = 7  # hex digits of a digest that can stand for the whole
 
 
@@ -88,12 +89,12 @@ def holders_of(revision: Revision) -> "QuerySet[Account]":
 
 
 def revision_named(release: Release, name: str) -> Revision:
-    """The revision that a program means: `main`, a tag, 40 hex digits or the first of them.
+    """The revision that a program means: `main` or `HEAD`, a tag, 40 hex digits or the first of them.
 
     Raises the Refusal NOT_FOUND where no revision, or more than one, has that name, and as
     `current_revision` does.
     """
-    if name == MAIN:
+    if name in (MAIN, HEAD):
         return current_revision(release)
     require_published(release)
     revisions = Revision.objects.filter(release=release)

@@ -122,8 +122,8 @@ def ahead_of(run: Run) -> int:
 
 
 def release_named(name: str) -> Release:
-    """The release with this slug or repo id."""
-    field = "repo_id" if "/" in name else "slug"
+    """The release with this slug or repo id, the latter in any case."""
+    field = "repo_id__iexact" if "/" in name else "slug"
     found = Release.objects.select_related("family").filter(**{field: name})
     release = None if "\0" in name else found.first()  # PostgreSQL takes NUL in no text
     if release is None:

@@ -50,9 +50,12 @@ class AccessRequest:
 
 
 def hub_release(repo: str) -> Release:
-    """The release of that repo id. Raises Refusal NOT_FOUND in the hub's words."""
+    """The release of that repo id, in whatever case it is written, as the Hub does.
+
+    Raises Refusal NOT_FOUND in the hub's words.
+    """
     releases = Release.objects.select_related("family__licence")
-    found = None if "\0" in repo else releases.filter(repo_id=repo).first()
+    found = None if "\0" in repo else releases.filter(repo_id__iexact=repo).first()
     if found is None:
         raise no_such_release(repo)
     return found

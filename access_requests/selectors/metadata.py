@@ -34,14 +34,16 @@ def release_known_to(account: Account | AnonymousUser, repo: str) -> Release:
     none that this person may know of.
     """
     release = hub_release(repo)
-    require_known(account, release)
+    require_known(account, release, name=repo)
     return release
 
 
-def require_known(account: Account | AnonymousUser, release: Release) -> None:
-    """Raises as `release_known_to` does."""
+def require_known(
+    account: Account | AnonymousUser, release: Release, *, name: str | None = None
+) -> None:
+    """Raises as `release_known_to` does. name: as it was asked for; its own spelling would show that it exists."""
     if not releases_known_to(account).filter(pk=release.pk).exists():
-        raise no_such_release(release.repo_id)
+        raise no_such_release(name or release.repo_id)
 
 
 def require_metadata(account: Account | AnonymousUser, release: Release) -> None:

@@ -50,6 +50,7 @@ class HubView(APIView):
     parser_classes = (JSONBody, FormParser)
     throttle_classes = ()  # counted below, once the token is known
     refusal_responder = staticmethod(errors.respond)
+    scopes: tuple[Scope, ...] = (Scope.READ, Scope.DOWNLOAD)  # one of them
     asker: Asker
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
@@ -59,7 +60,7 @@ class HubView(APIView):
         super().initial(request, *args, **kwargs)
         self.asker = reading.asker(request._request)
         if self.asker.token:
-            require_scope(self.asker.token, Scope.READ, Scope.DOWNLOAD)
+            require_scope(self.asker.token, *self.scopes)
         throttling.check(request._request, account=self.asker.account, token=self.asker.token)
 
 
@@ -213,16 +214,22 @@ class Commits(RepoView):
         )
 
 
-class AuthCheck(RepoView):
-    """Whether the person may download, in the words of whoever may not."""
+class AuthCheck(HubView):
+    """Whether this token downloads the release now: what is checked is what a file's address checks."""
+
+    scopes = (Scope.DOWNLOAD,)
 
     def get(self, request: Request, repo: str) -> Response:
-        grant_for(self.asker.account, self.release, tier=Tier.WEIGHTS)
+        release = release_known_to(self.asker.account, repo)
+        grant_for(self.asker.account, release, tier=Tier.WEIGHTS)
+        selectors.current_revision(release)
         return Response({"ok": True})
 
 
 class WriteCheck(RepoView):
     def get(self, request: Request, repo: str) -> Response:
+        if self.asker.token is None:
+            raise NotAuthenticated
         raise Refusal(
             Code.NOT_ALLOWED,
             "Nothing is uploaded here over the hub protocol.",

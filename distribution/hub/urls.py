@@ -6,7 +6,7 @@ A repo of ours has two parts; whatever else is asked for as a repo is answered i
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from distribution.hub import api, views
+from distribution.hub import api, pages, views
 
 
 class Repo(StringConverter):
@@ -36,4 +36,10 @@ urlpatterns = [
     path("api/datasets/<path:rest>", api.Elsewhere.as_view(), name="hub-datasets"),
     path("api/spaces/<path:rest>", api.Elsewhere.as_view(), name="hub-spaces"),
     path("<path:rest>/resolve/<path:file>", api.Elsewhere.as_view(), name="hub-no-file"),
+    path("<repo:repo>/info/refs", pages.git, name="hub-git"),
+    # For browsers.
+    path("<repo:repo>", pages.page, name=pages.NAME),
+    path("<repo:repo>/", pages.page, name=pages.NAME),
+    path("<repo:repo>/tree/<path:rest>", pages.page, name=pages.NAME),
+    path("<repo:repo>/blob/<path:rest>", pages.page, name=pages.NAME),
 ]

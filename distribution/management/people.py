@@ -43,7 +43,7 @@ def manager(email: str | None) -> Account | None:
 
 def release_of(repo_id: str) -> Release:
     """The release of that repo id, or an end with the names that there are."""
-    release = Release.objects.filter(repo_id=repo_id).first()
+    release = Release.objects.filter(repo_id__iexact=repo_id).first()
     if release is None:
         names = Release.objects.order_by("repo_id").values_list("repo_id", flat=True)
         known = ", ".join(names) or "none yet"

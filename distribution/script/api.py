@@ -128,7 +128,7 @@ def _lines(text: str) -> HttpResponse:
 
 def _named(name: str) -> Release:
     name = name.replace("\0", "�")  # PostgreSQL takes no NUL, and no release has either in its name
-    return get_object_or_404(Release, Q(slug=name) | Q(repo_id=name))
+    return get_object_or_404(Release, Q(slug=name) | Q(repo_id__iexact=name))
 
 
 def _grant(request: Request, release: Release) -> Grant:

@@ -114,7 +114,7 @@ def publish_folder(
 
 
 def _release(repo_id: str) -> Release:
-    release = Release.objects.filter(repo_id=repo_id).first()
+    release = Release.objects.filter(repo_id__iexact=repo_id).first()
     if release is None:
         known = (
             ", ".join(Release.objects.order_by("repo_id").values_list("repo_id", flat=True))

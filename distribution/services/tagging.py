@@ -4,7 +4,7 @@ import re
 
 from distribution.folders import SEGMENT
 from distribution.models import Revision, Tag
-from distribution.selectors import MAIN, SHORTEST_PREFIX
+from distribution.selectors import HEAD, MAIN, SHORTEST_PREFIX
 from portal.accounts.models import Account
 from portal.audit.models import Verb
 from portal.audit.services import record
@@ -18,11 +18,11 @@ def check_name(name: str) -> None:
     """Raise the Refusal INVALID unless the name can be a tag's: it must not be taken for the branch
     or for a digest.
     """
-    if name == MAIN or DIGESTLIKE.fullmatch(name) or not SEGMENT.fullmatch(name):
+    if name in (MAIN, HEAD) or DIGESTLIKE.fullmatch(name) or not SEGMENT.fullmatch(name):
         raise Refusal(
             Code.INVALID,
             f"{name!r} cannot be a tag.",
-            f"Use letters, digits and _ . + - as in v1.0; not {MAIN!r}, nor what looks like a digest.",
+            f"Use letters, digits and _ . + - as in v1.0; not {MAIN!r} or {HEAD!r}, nor what looks like a digest.",
         )
 
 

@@ -1,4 +1,4 @@
-"""`Authorization: Bearer wb_…` for the REST API."""
+"""`Authorization: Bearer wb_…`, for every interface; `hf_wb_…` is the same token."""
 
 from datetime import timedelta
 
@@ -10,6 +10,8 @@ from rest_framework.request import Request
 
 from portal import throttling
 from portal.accounts.models import Account, ApiToken
+
+HUB_PREFIX = b"hf_"  # some clients of the Hub refuse to send a token that begins otherwise
 
 
 def token_of(request: HttpRequest | Request) -> ApiToken | None:
@@ -33,7 +35,7 @@ def _valid_token(request: HttpRequest | Request) -> ApiToken | None:
         return None
     if len(header) != 2:
         raise exceptions.AuthenticationFailed("The Authorization header must be `Bearer wb_…`.")
-    digest = ApiToken.digest(header[1].decode("latin-1"))
+    digest = ApiToken.digest(header[1].removeprefix(HUB_PREFIX).decode("latin-1"))
     token = ApiToken.objects.select_related("account").filter(sha256=digest).first()
     if token is None or not token.account.is_active:
         raise exceptions.AuthenticationFailed("This token is unknown or was revoked.")

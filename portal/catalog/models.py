@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Upper
 from django.urls import reverse
 from django.utils import timezone
 
@@ -127,6 +128,13 @@ class Release(models.Model):
 
     class Meta:
         ordering = ("family__position", "position", "repo_id")
+        constraints = [
+            models.UniqueConstraint(
+                Upper("repo_id"),
+                name="one_release_per_repo_id_in_any_case",
+                violation_error_message="Another release has this repo id, perhaps in another case.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.repo_id

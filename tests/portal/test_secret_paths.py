@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from access_requests import mailed_links
-from portal.accounts.models import Account
+from portal.accounts.models import Account, ApiToken
 from portal.secret_paths import SECRET_PATHS, redact
 
 TOKEN = "opensesame~Zm9v:1a2b3c"
@@ -111,6 +111,20 @@ def test_nor_does_one_that_breaks(
     assert "Traceback" in said
     assert "it broke at /applications/join/..." in said
     assert token not in said
+
+
+@pytest.mark.parametrize("prefix", ["", "hf_"])
+def test_no_request_leaves_its_bearer_token_in_the_log(
+    log: io.StringIO, alice: Account, prefix: str
+) -> None:
+    _, text = ApiToken.make(alice, name="js", scopes=["read"])
+    for token in (text, f"{text}x"):
+        client = Client(headers={"authorization": f"Bearer {prefix}{token}"})
+        for address in ("/api/whoami-v2", "/api/v1/plain/", "/v1/models", "/meta/nothing"):
+            client.get(address)
+    said = log.getvalue()
+    assert "Not Found: /meta/nothing" in said, "the log says nothing: the test proves nothing"
+    assert text not in said
 
 
 def test_the_web_server_and_the_workers_write_through_the_same_handler(log: io.StringIO) -> None:

@@ -73,6 +73,8 @@ KINDS: tuple[tuple[str, str], ...] = (
 # What stands behind a repo of the hub, or in its place where there is none of ours.
 OF_THE_HUB = {
     "<repo:repo>/resolve/<path:rest>": "main/params.json",
+    "<repo:repo>/tree/<path:rest>": "main",
+    "<repo:repo>/blob/<path:rest>": "main/params.json",
     "api/models/<repo:repo>/tree/<path:rest>": "main",
     "api/models/<path:rest>": "meta/llama-7b/nothing-we-have",
     "api/datasets/<path:rest>": "meta/words",

@@ -1,5 +1,6 @@
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.text
 import django.utils.timezone
 from django.db import migrations, models
 
@@ -61,6 +62,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ('family__position', 'position', 'repo_id'),
+                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Upper('repo_id'), name='one_release_per_repo_id_in_any_case', violation_error_message='Another release has this repo id, perhaps in another case.')],
             },
         ),
         migrations.CreateModel(
