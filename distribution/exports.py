@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from access_requests.models import Tier
 from access_requests.selectors import grant_for
-from distribution import manifest, metalink, selectors, services, signing
+from distribution import generated, manifest, metalink, selectors, services, signing
 from distribution.models import Revision
 from portal.accounts.models import Account, Scope
 from portal.accounts.permissions import HasScope
@@ -53,8 +53,20 @@ class Export(APIView):
         grant_for(request.user, release, tier=Tier.WEIGHTS)
         return selectors.revision_named(release, revision)
 
-    def file(self, content: bytes | str, name: str, content_type: str) -> HttpResponse:
-        response = HttpResponse(content, content_type=content_type)
+    def file(
+        self, content: bytes, name: str, content_type: str, *, of: Revision | None = None
+    ) -> HttpResponse:
+        """The same bytes at each request, so whole or in part. of: the revision whose content alone they are."""
+        response = generated.respond(
+            self.request._request,
+            content,
+            content_type,
+            modified_at=of and of.created_at,
+            of_branch=selectors.is_branch(self.kwargs["revision"]),
+        )
+        return self.attachment(response, name)
+
+    def attachment(self, response: HttpResponse, name: str) -> HttpResponse:
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         response["Cache-Control"] = "private, no-store"
         return response
@@ -85,7 +97,8 @@ class Manifest(Export):
         The bytes are always the same for a revision; `manifest.json.sig` signs exactly them.
         """
         found = self.revision(request, slug, revision)
-        return self.file(selectors.manifest_of(found), "manifest.json", "application/json")
+        content = selectors.manifest_of(found)
+        return self.file(content, "manifest.json", "application/json", of=found)
 
 
 class Signature(Export):
@@ -96,8 +109,8 @@ class Signature(Export):
         """The manifest's Ed25519 signature, as minisign reads it. Key: `/manifest-key.pub`."""
         found = self.revision(request, slug, revision)
         comment = f"file:manifest.json repo:{found.release.repo_id} revision:{found.digest}"
-        signature = signing.sign(selectors.manifest_of(found), comment)
-        return self.file(signature, "manifest.json.sig", TEXT)
+        signature = signing.sign(selectors.manifest_of(found), comment)  # another, with another key
+        return self.file(signature.encode(), "manifest.json.sig", TEXT)
 
 
 class Sums(Export):
@@ -105,7 +118,8 @@ class Sums(Export):
     def get(self, request: Request, slug: str, revision: str) -> HttpResponse:
         """One line for each file, for `sha256sum -c SHA256SUMS`."""
         found = self.revision(request, slug, revision)
-        return self.file(manifest.sums(selectors.entries(found)), "SHA256SUMS", TEXT)
+        content = manifest.sums(selectors.entries(found)).encode()
+        return self.file(content, "SHA256SUMS", TEXT, of=found)
 
 
 class Metalink(Export):
@@ -119,4 +133,6 @@ class Metalink(Export):
         links = services.issue_links(found.release, actor=request.user, revision=found)
         urls = {link.path: link.url for link in links}
         content = metalink.document(selectors.entries(found), urls)
-        return self.file(content, f"{found.release.slug}.meta4", metalink.CONTENT_TYPE)
+        # Always whole: the links are others at each request, and a part of another answer would not fit.
+        response = HttpResponse(content, content_type=metalink.CONTENT_TYPE)
+        return self.attachment(response, f"{found.release.slug}.meta4")

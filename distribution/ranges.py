@@ -4,6 +4,9 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.http import parse_http_date_safe
 
 from distribution.sizes import exact
 from portal.refusals import Code, Refusal
@@ -38,12 +41,22 @@ def not_modified(if_none_match: str, tag: str) -> bool:
     return given == ["*"] or tag in given
 
 
+def not_modified_since(header: str, at: datetime, *, may_go_back: bool = False) -> bool:
+    """Whether `If-Modified-Since` says that the client has the bytes of the file of that time. Not for a request with
+    `If-None-Match`, which counts alone.
+
+    may_go_back: the address can show an older file again, so that only the very same time proves anything.
+    """
+    since, modified = parse_http_date_safe(header), int(at.timestamp())
+    return since is not None and (modified == since if may_go_back else modified <= since)
+
+
 def span(range_header: str, if_range: str, *, size: int, tag: str) -> Span | None:
     """The one range that is asked for; None means the whole file, also the answer to nonsense.
 
     Raises the Refusal RANGE_NOT_SATISFIABLE for a range outside the file and for more than one.
     """
-    # A date never matches: we give out no Last-Modified. A weak tag never does, as the RFC says.
+    # A date never matches: two revisions can be of the same second. A weak tag never does, as the RFC says.
     if if_range and if_range.strip() != tag:
         return None
     header = _HEADER.fullmatch(range_header)

@@ -20,6 +20,11 @@ HEAD = "HEAD"  # git's name for the default branch, which is that one
 SHORTEST_PREFIX = 7  # hex digits of a digest that can stand for the whole
 
 
+def is_branch(name: str) -> bool:
+    """Whether the name can mean another revision tomorrow, a newer or an older one. Tags are never moved."""
+    return name in (MAIN, HEAD)
+
+
 def require_published(release: Release) -> None:
     """Raise the Refusal WITHDRAWN or NOT_PUBLISHED unless the release can be had."""
     if release.status == Release.Status.WITHDRAWN:
@@ -94,7 +99,7 @@ def revision_named(release: Release, name: str) -> Revision:
     Raises the Refusal NOT_FOUND where no revision, or more than one, has that name, and as
     `current_revision` does.
     """
-    if name in (MAIN, HEAD):
+    if is_branch(name):
         return current_revision(release)
     require_published(release)
     revisions = Revision.objects.filter(release=release)

@@ -13,6 +13,7 @@ from django.http import (
     HttpResponseRedirect,
 )
 from django.shortcuts import get_object_or_404, render
+from django.utils.http import http_date
 from django.views.decorators.http import require_safe
 
 from access_requests.models import Tier
@@ -75,13 +76,16 @@ def manifest_key(request: HttpRequest) -> HttpResponse:
 
 @straight
 @require_safe
-async def download(request: HttpRequest, token: str, filename: str) -> HttpResponseBase:
+async def download(
+    request: HttpRequest, token: str, filename: str, *, of_branch: bool = False
+) -> HttpResponseBase:
     """The file behind a signed link, or a part of it. No session is asked: the link speaks for a
     grant.
     """
-    opened, address = await in_a_turn(_open, token, filename, ask_of(request))
+    opened, address = await in_a_turn(_open, token, filename, ask_of(request, of_branch=of_branch))
     response = HttpResponseRedirect(address) if address else _hand_over(request, opened)
     response["ETag"] = ranges.etag(opened.artifact.sha256)
+    response["Last-Modified"] = http_date(opened.artifact.revision.created_at.timestamp())
     response["Cache-Control"] = "private, no-store"
     return response
 
@@ -94,13 +98,15 @@ async def pasted_download(request: HttpRequest, rest: str) -> HttpResponseBase:
     return await download(request, token, filename)
 
 
-def ask_of(request: HttpRequest) -> Ask:
+def ask_of(request: HttpRequest, *, of_branch: bool = False) -> Ask:
     """What the request on a link says that matters."""
     return Ask(
         method=request.method or "GET",
         range=request.headers.get("Range", ""),
         if_range=request.headers.get("If-Range", ""),
         if_none_match=request.headers.get("If-None-Match", ""),
+        if_modified_since=request.headers.get("If-Modified-Since", ""),
+        of_branch=of_branch,
         ip=request.META.get("REMOTE_ADDR") or "",
         user_agent=request.headers.get("User-Agent", ""),
         request_id=request_id(request),

@@ -34,6 +34,8 @@ class Ask:
     range: str = ""
     if_range: str = ""
     if_none_match: str = ""
+    if_modified_since: str = ""
+    of_branch: bool = False  # the address names a branch, which can go back to an older revision
     ip: str = ""
     user_agent: str = ""
     request_id: str = ""
@@ -174,7 +176,12 @@ def _check_terms(terms_id: int, row: Download, ip: str) -> None:
 
 def _asked(row: Download, artifact: Artifact, ask: Ask) -> Opened:
     tag = ranges.etag(artifact.sha256)
-    has_it = bool(ask.if_none_match) and ranges.not_modified(ask.if_none_match, tag)
+    if ask.if_none_match:
+        has_it = ranges.not_modified(ask.if_none_match, tag)
+    else:
+        has_it = ranges.not_modified_since(
+            ask.if_modified_since, artifact.revision.created_at, may_go_back=ask.of_branch
+        )
     span = None
     if ask.method == "GET" and not has_it:  # a range means something to GET alone
         span = ranges.span(ask.range, ask.if_range, size=artifact.size, tag=tag)

@@ -272,3 +272,46 @@ def test_aria2_fetches_everything_and_mends_what_is_damaged(
     again = Download.objects.filter(artifact__path="tokenizer.model").order_by("id")[before:]
     assert again
     assert all(row.first_byte >= 67108864 for row in again), "it fetched what was good"
+
+
+# ---- in part, and not again ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.sig", "SHA256SUMS"])
+def test_a_part_of_an_export_is_that_part(grant: Grant, alice: Account, name: str) -> None:
+    client = signed_in(alice)
+    whole = client.get(url(name))
+    part = client.get(url(name), headers={"range": "bytes=5-14"})
+    assert (part.status_code, part.content) == (206, whole.content[5:15])
+    assert part["Content-Range"] == f"bytes 5-14/{len(whole.content)}"
+    beyond = client.get(url(name), headers={"range": f"bytes={len(whole.content)}-"})
+    assert (beyond.status_code, beyond["Content-Range"]) == (416, f"bytes */{len(whole.content)}")
+    head = client.head(url(name), headers={"range": "bytes=5-14"})
+    assert (head.status_code, head["Content-Length"]) == (200, str(len(whole.content)))
+    assert head["ETag"] == whole["ETag"]
+    known = client.get(url(name), headers={"if-none-match": whole["ETag"]})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+def test_links_that_are_made_at_each_request_are_sent_whole(grant: Grant, alice: Account) -> None:
+    """A rest of another answer would hold half a link."""
+    answer = signed_in(alice).get(url("files.meta4"), headers={"range": "bytes=5-"})
+    assert (answer.status_code, answer.get("Accept-Ranges")) == (200, None)
+    assert answer.content.startswith(b"<?xml")
+
+
+def test_an_export_of_a_revision_is_dated_and_its_signature_is_not(
+    grant: Grant, alice: Account, revision: Revision
+) -> None:
+    client, later = signed_in(alice), "Fri, 01 Jan 2100 00:00:00 GMT"
+    for name in ("manifest.json", "SHA256SUMS"):
+        date = client.get(url(name))["Last-Modified"]
+        for address, since, status in (
+            (url(name), date, 304),
+            (url(name), later, 200),  # `main` can go back to an older revision
+            (url(name, revision.digest), later, 304),
+        ):
+            assert client.get(address, headers={"if-modified-since": since}).status_code == status
+    for name in ("manifest.json.sig", "files.meta4"):
+        answer = client.get(url(name), headers={"if-modified-since": later})
+        assert (answer.status_code, answer.get("Last-Modified")) == (200, None)
