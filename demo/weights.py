@@ -74,7 +74,7 @@ def _write(reader: GGUFReader, folder: Path) -> None:
     _write_json(folder / "params.json", _params(reader))
     for rank, shard in enumerate(_shards(reader)):
         torch.save(shard, folder / f"consolidated.{rank:02d}.pth")
-    _tokenizer(reader).save(str(folder / "tokenizer.json"))
+    _write_json(folder / "tokenizer.json", _tokenizer_json(reader))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(reader))
     (folder / "LICENSE").write_text(NOTICE + _licence_text(), encoding="utf-8")
     (folder / "README.md").write_text(README, encoding="utf-8")
@@ -159,6 +159,13 @@ def _tokenizer(reader: GGUFReader) -> Tokenizer:
     return tokenizer
 
 
+def _tokenizer_json(reader: GGUFReader) -> dict[str, Any]:
+    """Each merge is one text, "a b": tokenizers before 0.20 (transformers up to 4.44) read no pairs."""
+    content: dict[str, Any] = json.loads(_tokenizer(reader).to_str())
+    content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
+    return content
+
+
 def _tokenizer_config(reader: GGUFReader) -> dict[str, Any]:
     tokens = _field(reader, "tokenizer.ggml.tokens")
     return {
@@ -188,6 +195,18 @@ BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 """
 
 README = """\
+---
+license: apache-2.0
+language:
+- en
+library_name: transformers
+pipeline_tag: text-generation
+base_model: HuggingFaceTB/SmolLM2-135M-Instruct
+tags:
+- llama
+- safetensors
+---
+
 # SmolLM2-135M-Instruct
 
 A small language model that follows instructions, by Hugging Face. It is of the LLaMA architecture

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
+from tokenizers import Tokenizer
 
 from demo import weights
+from tests.clients.environments import python_of
 
 FILES = {
     "params.json",
@@ -26,6 +30,47 @@ def test_the_release_is_complete_and_nothing_is_left_beside_it(demo_release: Pat
     assert os.listdir(demo_release.parent) == [demo_release.name]
     assert json.loads((demo_release / "params.json").read_text())["vocab_size"] == 49_152
     assert "Apache License" in (demo_release / "LICENSE").read_text()
+
+
+def test_the_tokenizer_is_written_as_old_libraries_read_it(demo_release: Path) -> None:
+    """tokenizers before 0.20 (transformers up to 4.44) read "a b", and no pair."""
+    tokenizer = json.loads((demo_release / "tokenizer.json").read_text())
+    merges = tokenizer["model"]["merges"]
+    assert len(merges) > 40_000
+    assert all(isinstance(merge, str) and len(merge.split(" ")) == 2 for merge in merges)
+    ids = Tokenizer.from_file(str(demo_release / "tokenizer.json")).encode("The capital of France").ids
+    assert ids == [504, 3575, 282, 4649]
+
+
+SAY_IDS = """
+import json, sys, tokenizers
+tokenizer = tokenizers.Tokenizer.from_file(sys.argv[1])
+print(json.dumps([tokenizers.__version__, tokenizer.encode(sys.argv[2]).ids]))
+"""
+TEXT = "In 2019, 1,234 people said “naïve” — <|im_end|> 日本語\n\n\tdef f(x): return x**2"
+
+
+def test_the_tokenizer_gives_the_same_ids_in_tokenizers_0_19(demo_release: Path) -> None:
+    file = str(demo_release / "tokenizer.json")
+    command = [str(python_of("tokenizers_0_19")), "-c", SAY_IDS, file, TEXT]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    version, ids = json.loads(done.stdout)
+    assert version == "0.19.1"
+    assert ids == Tokenizer.from_file(file).encode(TEXT).ids
+
+
+def test_the_readme_has_the_metadata_that_card_parsers_read(demo_release: Path) -> None:
+    card = ModelCard.load(demo_release / "README.md")
+    assert card.data.to_dict() == {
+        "license": "apache-2.0",
+        "language": ["en"],
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "tags": ["llama", "safetensors"],
+    }
+    assert card.text.lstrip().startswith("# SmolLM2-135M-Instruct")
 
 
 def test_two_builds_give_the_same_bytes(demo_release: Path, tmp_path: Path) -> None:
