@@ -121,6 +121,7 @@ ROUTES: dict[str, Scope] = {
 # The same for what is only read, where it costs more than a page.
 READ_ROUTES: dict[str, Scope] = {
     "hub-resolve": Scope.FILES,
+    "hub-raw": Scope.FILES,
     "distribution:files": Scope.LINKS,
     "api-events-export": Scope.EXPORTS,
     "api-access-then-export": Scope.EXPORTS,

@@ -14,6 +14,38 @@ from distribution.hub import card
 from distribution.models import Artifact, Revision
 from portal.catalog.models import Release
 
+# What git keeps as a pointer in most repos of the Hub: files of these kinds, and all above this size.
+LARGE = 10 * 1024 * 1024
+LARGE_KINDS = (
+    *(
+        ".safetensors",
+        ".pth",
+        ".pt",
+        ".bin",
+        ".gguf",
+        ".ggml",
+        ".ckpt",
+        ".h5",
+        ".onnx",
+        ".msgpack",
+        ".model",
+    ),
+    *(
+        ".npy",
+        ".npz",
+        ".parquet",
+        ".arrow",
+        ".pickle",
+        ".pkl",
+        ".zip",
+        ".tar",
+        ".gz",
+        ".tgz",
+        ".xz",
+        ".zst",
+    ),
+)
+
 
 @dataclass(frozen=True)
 class File:
@@ -38,6 +70,14 @@ class File:
         """What git would hold in the place of a large file."""
         lines = ("version https://git-lfs.github.com/spec/v1", f"oid sha256:{self.sha256}")
         return "\n".join([*lines, f"size {self.size}", ""]).encode()
+
+    def as_pointer(self) -> "File":
+        """The pointer as a file in the place of this one."""
+        return File(self.path, len(self.pointer), text=self.pointer)
+
+    @property
+    def is_large(self) -> bool:
+        return self.size > LARGE or self.path.endswith(LARGE_KINDS)
 
     @property
     def oid(self) -> str:

@@ -31,11 +31,13 @@ urlpatterns = [
     path(f"{REPO}/auth-check", api.AuthCheck.as_view(), name="hub-auth-check"),
     path(f"{REPO}/auth-check/write", api.WriteCheck.as_view(), name="hub-write-check"),
     path("<repo:repo>/resolve/<path:rest>", views.resolve, name="hub-resolve"),
+    path("<repo:repo>/raw/<path:rest>", views.raw, name="hub-raw"),
     # Repos of one part, data sets, spaces, and calls that would change a repo.
     path("api/models/<path:rest>", api.Elsewhere.as_view(), name="hub-elsewhere"),
     path("api/datasets/<path:rest>", api.Elsewhere.as_view(), name="hub-datasets"),
     path("api/spaces/<path:rest>", api.Elsewhere.as_view(), name="hub-spaces"),
     path("<path:rest>/resolve/<path:file>", api.Elsewhere.as_view(), name="hub-no-file"),
+    path("<path:rest>/raw/<path:file>", api.Elsewhere.as_view(), name="hub-no-file"),
     path("<repo:repo>/info/refs", pages.git, name="hub-git"),
     # For browsers.
     path("<repo:repo>", pages.page, name=pages.NAME),

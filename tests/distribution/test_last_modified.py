@@ -100,7 +100,7 @@ def test_a_branch_that_goes_back_to_an_older_revision_is_fetched_again(
     Revision.objects.filter(pk=newer.pk).update(created_at=PUBLISHED + timedelta(days=1))
     date = http_date((PUBLISHED + timedelta(days=1)).timestamp())
     assert at("main", bearer, if_modified_since=date).status == 304
-    make_current(revision.pk, actor=manager, reason="The newer one is broken.")
+    make_current(revision.pk, actor=manager, note="The newer one is broken.")
     assert at("main", bearer, if_modified_since=date).status == 200
     assert at("HEAD", bearer, if_modified_since=date).status == 200
     assert at("main", bearer, if_modified_since=DATE).status == 304

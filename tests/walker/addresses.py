@@ -73,6 +73,7 @@ KINDS: tuple[tuple[str, str], ...] = (
 # What stands behind a repo of the hub, or in its place where there is none of ours.
 OF_THE_HUB = {
     "<repo:repo>/resolve/<path:rest>": "main/params.json",
+    "<repo:repo>/raw/<path:rest>": "main/params.json",
     "<repo:repo>/tree/<path:rest>": "main",
     "<repo:repo>/blob/<path:rest>": "main/params.json",
     "api/models/<repo:repo>/tree/<path:rest>": "main",
@@ -81,6 +82,7 @@ OF_THE_HUB = {
     "api/spaces/<path:rest>": "meta/chat",
     "<path:rest>/resolve/<path:file>": "gpt2",
     "<unknown_endpoint:rest>": "v1/embeddings",
+    "<path:rest>/raw/<path:file>": "gpt2",
 }
 # What belongs to nobody, or is found by its own row.
 ANYBODYS: dict[str, type[Model]] = {

@@ -123,7 +123,7 @@ class Walker:
         site = Site({**self.cookies, "csrftoken": CSRF})
         sent: dict[str, Any] = {"headers": {"x-csrftoken": CSRF}}
         programs = address.startswith(HUB) or address[1:].startswith(OPENAI)
-        if self.token and (programs or "/resolve/" in address):
+        if self.token and (programs or "/resolve/" in address or "/raw/" in address):
             sent["headers"]["authorization"] = f"Bearer {self.token}"
         if method not in ("GET", "HEAD"):
             sent["data"] = data or {}

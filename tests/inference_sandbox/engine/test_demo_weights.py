@@ -38,7 +38,11 @@ def test_the_tokenizer_is_written_as_old_libraries_read_it(demo_release: Path) -
     merges = tokenizer["model"]["merges"]
     assert len(merges) > 40_000
     assert all(isinstance(merge, str) and len(merge.split(" ")) == 2 for merge in merges)
-    ids = Tokenizer.from_file(str(demo_release / "tokenizer.json")).encode("The capital of France").ids
+    ids = (
+        Tokenizer.from_file(str(demo_release / "tokenizer.json"))
+        .encode("The capital of France")
+        .ids
+    )
     assert ids == [504, 3575, 282, 4649]
 
 
