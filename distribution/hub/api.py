@@ -206,12 +206,11 @@ class Commits(RepoView):
             release=self.release, pk__lte=last.pk, taken_down_at=None
         ).order_by("-pk")
         author = {"user": self.release.family.publisher}
-        return Response(
-            [
-                {**_commit(one), "message": "", "authors": [author]}
-                for one in earlier.prefetch_related("artifacts")
-            ]
-        )
+        rows = [
+            {**_commit(one), "message": "", "authors": [author]}
+            for one in earlier.prefetch_related("artifacts")
+        ]
+        return Response(rows, headers={"X-Total-Count": str(len(rows))})
 
 
 class AuthCheck(HubView):

@@ -29,6 +29,9 @@ def respond(request: HttpRequest, error: Exception) -> HttpResponse:
     response = hub_words.respond(request, _in_hub_words(error))
     if response is None:
         raise error
+    if request.method == "HEAD":
+        # @huggingface/hub reads JSON where it is promised, also from the body that is not there.
+        response["Content-Type"] = "text/plain; charset=utf-8"
     return response
 
 

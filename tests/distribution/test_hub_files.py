@@ -103,6 +103,15 @@ def test_raw_is_refused_as_resolve_is(
     assert set(Download.objects.values_list("code", flat=True)) == {"not_granted", "suspended"}
 
 
+@pytest.mark.parametrize("door", [RAW, RESOLVE])
+def test_a_refused_head_promises_no_json(revision: Revision, door: str) -> None:
+    """@huggingface/hub would read it, and show "Unexpected end of JSON input"."""
+    head, get = (ask(f"{door}/main/params.json", method) for method in ("HEAD", "GET"))
+    assert said(head) == said(get)
+    assert head.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert get.headers["Content-Type"] == "application/json"
+
+
 def test_a_missing_file_or_repo_is_called_so(token: str) -> None:
     for place, code in (
         (f"{RAW}/main/none.json", "EntryNotFound"),
