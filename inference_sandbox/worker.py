@@ -223,7 +223,9 @@ def preload(slug: str) -> None:
     try:
         release = Release.objects.filter(slug=slug).first()
         revision = distribution.current_revision(release) if release else None
-        if revision is not None:
+        if (
+            revision is not None and not revision.sandbox_note
+        ):  # which is said where it is published
             with engines.use(revision):
                 pass
     except Exception:  # the first run will meet the same error, and tell its person

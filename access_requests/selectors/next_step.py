@@ -26,15 +26,17 @@ class NextStep:
     url: str = ""
 
 
-def next_step(account: Account | AnonymousUser, release: Release) -> NextStep:
-    """What this person does next to use this release."""
+def next_step(
+    account: Account | AnonymousUser, release: Release, *, sandbox_note: str = ""
+) -> NextStep:
+    """What this person does next to use this release. sandbox_note: why the sandbox cannot run it."""
     try:
-        return _with_grant(grant_for(account, release), release)
+        return _with_grant(grant_for(account, release), release, sandbox_note)
     except Refusal as refusal:
         return _without_grant(account, release, refusal)
 
 
-def _with_grant(grant: Grant, release: Release) -> NextStep:
+def _with_grant(grant: Grant, release: Release, sandbox_note: str) -> NextStep:
     if not release.is_published:
         return NextStep(
             "wait",
@@ -42,6 +44,12 @@ def _with_grant(grant: Grant, release: Release) -> NextStep:
             f"You hold a grant for {release.name} until {grant.ends_at:%-d %B %Y}. Its weights "
             "are not "
             "published here yet; the files appear on this page when they are.",
+        )
+    if grant.tier == Tier.TRY and sandbox_note:
+        return NextStep(
+            "wait",
+            "",
+            f"Your grant covers the sandbox until {grant.ends_at:%-d %B %Y}. {sandbox_note}",
         )
     if grant.tier == Tier.TRY:
         return NextStep(
@@ -53,8 +61,8 @@ def _with_grant(grant: Grant, release: Release) -> NextStep:
     return NextStep(
         "download",
         "Download the files",
-        f"You hold a grant until {grant.ends_at:%-d %B %Y}: download the weights, or try them "
-        "in the sandbox.",
+        f"You hold a grant until {grant.ends_at:%-d %B %Y}: download the weights"
+        f"{'' if sandbox_note else ', or try them in the sandbox'}.",
         reverse("distribution:files", args=[release.slug]),
     )
 

@@ -21,7 +21,10 @@ def at(things: Mapping[str, Any], key: str) -> Any:
 
 
 @register.simple_tag(takes_context=True)
-def next_step(context: dict[str, Any], release: Release) -> selectors.NextStep:
-    """`{% next_step release as step %}`"""
+def next_step(
+    context: dict[str, Any], release: Release, sandbox_note: str = ""
+) -> selectors.NextStep:
+    """`{% next_step release sandbox_note=note as step %}`"""
     request = context.get("request")
-    return selectors.next_step(request.user if request else AnonymousUser(), release)
+    account = request.user if request else AnonymousUser()
+    return selectors.next_step(account, release, sandbox_note=sandbox_note)

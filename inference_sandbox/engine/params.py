@@ -153,7 +153,9 @@ def _refuse_variants(config: dict[str, Any]) -> None:
             f"LlamaForCausalLM."
         )
     if config.get("quantization_config") or config.get("quantization"):
-        raise CheckpointError(f"the weights are quantised{_method(config)}; we run floating point.")
+        raise CheckpointError(
+            f"the weights are quantised{_method(config)}; we run weights in floating point."
+        )
     if config.get("attention_bias") or config.get("mlp_bias"):
         raise CheckpointError("config.json asks for biases, which LLaMA does not have.")
     if config.get("hidden_act", "silu") != "silu":

@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 from safetensors.torch import save_file
 
+from access_requests.models import Tier
 from distribution.errors import PublishError
 from distribution.models import Revision
 from distribution.services import publish, publish_folder
@@ -264,12 +265,14 @@ def test_the_note_is_on_the_pages_of_the_release_and_the_files_are_handed_out(
     release.refresh_from_db()
     granted(alice, release)
     note = revision.sandbox_note
-    assert note in signed_in(alice).get(release.get_absolute_url()).content.decode()
+    page = signed_in(alice).get(release.get_absolute_url()).content.decode()
+    assert note in page
+    assert "try them in the sandbox" not in page
     files = signed_in(alice).get(f"/releases/{release.slug}/files/").content.decode()
     assert note in files
     assert "adapter_model.safetensors" in files
-    page = f"/admin/distribution/revision/{revision.pk}/change/"
-    assert note in signed_in(manager).get(page).content.decode()
+    admin = f"/admin/distribution/revision/{revision.pk}/change/"
+    assert note in signed_in(manager).get(admin).content.decode()
     hub = with_token(alice, Scope.READ, Scope.DOWNLOAD)
     info = hub.get(f"/api/models/{LLAMA}").json()
     assert {"rfilename": "adapter_model.safetensors"} in info["siblings"]
@@ -285,6 +288,18 @@ def test_a_set_without_a_note_has_none_on_its_page(
     granted(alice, release)
     page = signed_in(alice).get(release.get_absolute_url()).content.decode()
     assert "sandbox cannot run" not in page
+    assert "or try them in the sandbox." in page
+
+
+def test_whose_grant_covers_the_sandbox_alone_is_not_sent_there(
+    release: Release, tmp_path: Path, alice: Account
+) -> None:
+    revision = publish(sets.adapter(tmp_path / "set"), repo_id=LLAMA, actor=None)
+    release.refresh_from_db()
+    granted(alice, release, tier=Tier.TRY)
+    page = signed_in(alice).get(release.get_absolute_url()).content.decode()
+    assert "/sandbox/?release=" not in page
+    assert revision.sandbox_note in page.split("Your next step")[1]
 
 
 # ---- What is broken or dangerous stays refused ---------------------------------------------------

@@ -18,9 +18,7 @@ from tests.distribution import sets
 from tests.inference_sandbox.conftest import Prompt, give, tiny_release
 from tests.people import signed_in, with_token
 
-SENTENCE = (
-    "The sandbox cannot run this because the weights are quantised (gptq); we run floating point."
-)
+SENTENCE = "The sandbox cannot run this because the weights are quantised (gptq); we run weights in floating point."
 
 
 @pytest.fixture
