@@ -87,6 +87,7 @@ MATRIX = [
     Row("hub-spaces", "/api/spaces/a/b", "hub"),
     Row("hub-no-file", "/a/b/c/resolve/main/x", "hub"),
     Row("hub-resolve", "/meta/llama-7b/resolve/main/x", "hub", "get"),
+    Row("hub-raw", "/meta/llama-7b/raw/main/x", "hub", "get"),
     Row("openai-completions", "/v1/completions", "openai"),
     Row("openai-completions", "/models/m/v1/completions", "openai"),
     Row("openai-chat", "/v1/chat/completions", "openai"),
@@ -249,7 +250,7 @@ def _is_for_programs(view: Any) -> bool:
 def test_every_address_that_programs_change_something_at_is_counted_in_a_scope() -> None:
     for_programs = {name for name, view in _addresses() if _is_for_programs(view)}
     assert len(for_programs) > 40
-    assert for_programs <= set(ROUTES) | {"hub-resolve"}
+    assert for_programs <= set(ROUTES) | {"hub-resolve", "hub-raw"}
 
 
 def test_every_address_that_has_a_scope_is_there_and_in_the_matrix() -> None:
