@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live import PASSWORD, Site
+from tests.live import Site
 
 ANSWERS = {
     "research_purpose": "How small models keep facts.",
@@ -46,36 +45,17 @@ class Program:
 
 @pytest.fixture(scope="module")
 def noor(site: Site) -> Program:
-    """newcomer@demo.test, who has nothing yet; her affiliation is filled in on the page, as a person does it."""
-    with httpx.Client(base_url=site.url, follow_redirects=True) as browser:
-        page = browser.get("/account/login/")
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
-        assert token
-        page = browser.post(
-            "/account/login/",
-            data={
-                "login": "newcomer@demo.test",
-                "password": PASSWORD,
-                "csrfmiddlewaretoken": token[1],
-            },
-        )
-        token = re.search(
-            r'name="csrfmiddlewaretoken" value="(\w+)"', browser.get("/account/").text
-        )
-        assert token
-        saved = browser.post(
-            "/account/",
-            data={
-                "name": "Noor Haddad",
-                "category": "academia",
-                "institution": "University of Testing",
-                "country": "LB",
-                "position": "Lecturer",
-                "csrfmiddlewaretoken": token[1],
-            },
-        )
-        assert "Saved." in saved.text
-    return Program(site, "newcomer@demo.test")
+    """newcomer@demo.test, who has nothing yet, and no browser."""
+    program = Program(site, "newcomer@demo.test")
+    mine = {
+        "category": "academia",
+        "institution": "University of Testing",
+        "country": "LB",
+        "position": "Lecturer",
+    }
+    saved = program.http.patch("account/", json={"name": "Noor Haddad", "affiliation": mine})
+    assert saved.status_code == 200, saved.text
+    return program
 
 
 @pytest.fixture(scope="module")
