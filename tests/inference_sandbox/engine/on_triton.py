@@ -9,6 +9,7 @@ import json
 import os
 import random
 import sys
+from dataclasses import replace
 from typing import Any
 
 if sys.argv[1] == "interpret":
@@ -33,7 +34,7 @@ from inference_sandbox.engine.cuda_steps import (
 from inference_sandbox.engine.engine import Engine, SamplingParams
 from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.params import args_from_params
-from tests.inference_sandbox.engine.releases import random_weights
+from tests.inference_sandbox.engine.releases import weights_of
 
 PARAMS = {
     "dim": 32,
@@ -54,10 +55,13 @@ class Words(NoWords):
     eos_ids = frozenset({7})
 
 
-def model(kv_heads: int, dtype: torch.dtype, *, int8: bool = False) -> Transformer:
-    params = {**PARAMS, "n_kv_heads": kv_heads}
-    weights = {name: tensor.to(dtype) for name, tensor in random_weights(params).items()}
-    return Transformer(args_from_params(params, None), weights, int8=int8)
+def model(
+    kv_heads: int, dtype: torch.dtype, *, int8: bool = False, head_dim: int = 16
+) -> Transformer:
+    args = args_from_params({**PARAMS, "n_kv_heads": kv_heads}, None)
+    args = replace(args, head_dim=head_dim)
+    weights = {name: tensor.to(dtype) for name, tensor in weights_of(args).items()}
+    return Transformer(args, weights, int8=int8)
 
 
 def error(a: Tensor, b: Tensor) -> float:
@@ -66,10 +70,15 @@ def error(a: Tensor, b: Tensor) -> float:
 
 @torch.inference_mode()
 def step(
-    kv_heads: int, dtype: torch.dtype, rows: list[int], *, int8: bool = False
+    kv_heads: int,
+    dtype: torch.dtype,
+    rows: list[int],
+    *,
+    int8: bool = False,
+    head_dim: int = 16,
 ) -> dict[str, float]:
     """How far the kernels are from the model: the logits, and what is in the cache after it."""
-    own = model(kv_heads, dtype, int8=int8)
+    own = model(kv_heads, dtype, int8=int8, head_dim=head_dim)
     theirs, ours = own.cache(rows=6, length=300), own.cache(rows=6, length=300)
     for row, prompt in enumerate(PROMPTS):
         own(own.batch([Piece(row, 0, prompt)]), theirs)
@@ -114,6 +123,8 @@ def interpret() -> dict[str, Any]:
         "one long row": step(2, single, [1]),
         "three rows": step(2, single, [0, 1, 2]),
         "heads that share keys": step(1, single, [0, 1, 2]),
+        "larger heads": step(1, single, [0, 1, 2], head_dim=32),
+        "larger heads, one row": step(2, single, [0], head_dim=32),
         "int8, one row": step(2, single, [0], int8=True),
         "int8, three rows": step(2, single, [0, 1, 2], int8=True),
         "bfloat16, one row": step(2, bfloat16, [0]),

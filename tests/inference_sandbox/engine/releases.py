@@ -14,7 +14,7 @@ from torch import Tensor
 from inference_sandbox.engine.checkpoint import load_checkpoint
 from inference_sandbox.engine.layouts import expected_shapes
 from inference_sandbox.engine.model import Transformer
-from inference_sandbox.engine.params import args_from_params
+from inference_sandbox.engine.params import ModelArgs, args_from_params
 
 # Every sharded dimension divides by 1, 2, 3 and 4; six heads share three key/value heads.
 PARAMS: dict[str, Any] = {
@@ -42,8 +42,12 @@ MakeRelease = Callable[..., Path]
 
 
 def random_weights(params: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
+    return weights_of(args_from_params(params, None), seed)
+
+
+def weights_of(args: ModelArgs, seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    shapes = expected_shapes(args_from_params(params, None))
+    shapes = expected_shapes(args)
     return {
         name: 1 + 0.1 * torch.randn(shape, generator=generator)
         if "norm" in name

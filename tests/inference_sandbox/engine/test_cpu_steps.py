@@ -1,5 +1,7 @@
 """Steps by compiled kernels beside the model's own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from inference_sandbox.engine.batch import Piece
 from inference_sandbox.engine.cpu_steps import CompiledSteps
 from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.params import args_from_params
-from tests.inference_sandbox.engine.releases import PARAMS, random_weights
+from tests.inference_sandbox.engine.releases import PARAMS, weights_of
 
 PROMPTS = [[3, 1, 4], list(range(40)), [9], [8, 8], [200, 7, 7, 1], [5]]
 DTYPES = {
@@ -22,9 +24,11 @@ DTYPES = {
 
 
 def model(dtype: str, **changed: int) -> Transformer:
-    params = {**PARAMS, **changed}
-    weights = {name: tensor.to(DTYPES[dtype]) for name, tensor in random_weights(params).items()}
-    return Transformer(args_from_params(params, None), weights, int8="int8" in dtype)
+    """changed: of PARAMS, or `head_dim`, which a params.json cannot say."""
+    params = {name: changed.pop(name, value) for name, value in PARAMS.items()}
+    args = replace(args_from_params(params, None), **changed)
+    weights = {name: tensor.to(DTYPES[dtype]) for name, tensor in weights_of(args).items()}
+    return Transformer(args, weights, int8="int8" in dtype)
 
 
 def error(a: Tensor, b: Tensor) -> float:
@@ -49,6 +53,19 @@ def step(own: Transformer, rows: list[int]) -> tuple[float, float]:
 @pytest.mark.parametrize("dtype", ["float32", "int8 of float32"])
 def test_a_step_by_kernels_is_the_models_own(dtype: str, rows: list[int]) -> None:
     logits, cache = step(model(dtype), rows)
+    assert logits < 1e-5
+    assert cache < 1e-5
+
+
+@pytest.mark.parametrize("head_dim", [4, 16])
+@pytest.mark.parametrize("rows", [[1], [0, 1, 2, 3, 4, 5]], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "int8 of float32"])
+def test_heads_may_be_smaller_or_larger_than_their_share(
+    dtype: str, rows: list[int], head_dim: int
+) -> None:
+    own = model(dtype, head_dim=head_dim)
+    assert own.args.q_dim != own.args.dim
+    logits, cache = step(own, rows)
     assert logits < 1e-5
     assert cache < 1e-5
 

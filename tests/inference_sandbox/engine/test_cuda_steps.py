@@ -38,6 +38,7 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     "case",
     [
         *("one row", "one long row", "three rows", "heads that share keys"),
+        *("larger heads", "larger heads, one row"),
         *("int8, one row", "int8, three rows"),
     ],
 )
