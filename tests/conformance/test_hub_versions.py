@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import hf_hub_download
 from pytest_django import Settings
+from tokenizers import Tokenizer
 
 from distribution.hub import card
 from distribution.models import Download, Revision
@@ -27,6 +29,7 @@ from tests.clients.recording import Client, Recorder, Request, load, save
 from tests.conformance.conftest import REPO, Hub
 from tests.conformance.hub_release import BIG
 from tests.distribution.cutting import Exchange, line_to
+from tests.live import Site
 from tests.serving import serving_site
 
 WALK = ROOT / "tests/clients/hub_walk.py"
@@ -55,6 +58,15 @@ for token in (mallorys, False):
         AutoConfig.from_pretrained(repo, token=token, cache_dir="another")
     except OSError as error:
         print(" ".join(str(error).split()))
+"""
+DEMO_REPO = "demo/smollm2-135m"
+TEXT = "Weights are weighed here, naïvely: 12 times."
+TOKENIZE = """
+import json, sys
+from transformers import AutoConfig, AutoTokenizer
+repo, text = sys.argv[1:]
+ids = AutoTokenizer.from_pretrained(repo)(text).input_ids
+print(json.dumps([AutoConfig.from_pretrained(repo).model_type, ids]))
 """
 
 
@@ -129,6 +141,25 @@ def test_transformers_4_loads_configuration_and_tokenizer(
         follows_location=True,
     )
     check_recorded("transformers_4_44", client, recorder.requests(tokens, hub.sha))
+
+
+@all_only
+def test_transformers_4_reads_the_demos_release(site: Site, tmp_path: Path) -> None:
+    """Its tokenizers 0.19 knows merges as strings alone."""
+    token = site.token("researcher@demo.test", "read", "download")
+    done = subprocess.run(
+        [str(python("transformers_4_44")), "-c", TOKENIZE, DEMO_REPO, TEXT],
+        cwd=tmp_path,
+        env={"HF_ENDPOINT": site.url, "HF_HOME": str(tmp_path), "HF_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    file = hf_hub_download(
+        DEMO_REPO, "tokenizer.json", endpoint=site.url, token=token, cache_dir=tmp_path / "here"
+    )
+    assert json.loads(done.stdout) == ["llama", Tokenizer.from_file(file).encode(TEXT).ids]
 
 
 @all_only
