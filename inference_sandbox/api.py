@@ -39,6 +39,9 @@ END_FIELDS = ("status", "finish_reason", "error", "prompt_tokens", "output_token
 class ChatMessageSerializer(serializers.Serializer[Any]):
     role = serializers.CharField()
     content = serializers.CharField(trim_whitespace=False, allow_blank=True)
+    name = serializers.CharField(
+        required=False, help_text="Of who speaks; some templates write it."
+    )
 
 
 @extend_schema_field({"type": "array", "items": {"type": "integer"}})

@@ -86,7 +86,7 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
     for name in ("forced", "logit_bias"):
         _check_tokens(revision, name, given)
     max_tokens = given.get("max_tokens", Run().max_tokens)
-    _check_room(revision, len(ids), max(max_tokens, len(given.get("forced", ()))), limit)
+    _check_room(len(ids), max(max_tokens, len(given.get("forced", ()))), limit)
     return {**given, "max_tokens": max_tokens, "prompt_tokens": len(ids)}
 
 
@@ -125,13 +125,8 @@ def _check_lengths(given: Mapping[str, Any], limit: int) -> None:
     """What cannot fit into the context is refused before anything is read of it."""
     for name in ("prompt_ids", "forced", "messages"):
         if len(given.get(name) or ()) >= limit:
-            raise _too_long(
-                name,
-                f"`{name}` has {len(given[name]):,} entries, and prompt and answer together take "
-                f"{limit:,} tokens here.",
-                f"Send fewer than {limit:,}.",
-            )
-    texts = [message.get("content", "") for message in given.get("messages") or ()]
+            raise _too_long(name, limit, f"`{name}` has {len(given[name]):,} entries.")
+    texts = [text for message in given.get("messages") or () for text in message.values()]
     check_length(sum(map(len, texts)), "messages", limit=limit)
 
 
@@ -150,20 +145,14 @@ def _check_ids(revision: Revision, name: str, ids: Iterable[int]) -> None:
             )
 
 
-def _check_room(revision: Revision, count: int, max_tokens: int, limit: int) -> None:
-    release = revision.release
+def _check_room(count: int, max_tokens: int, limit: int) -> None:
     if count >= limit:
-        raise _too_long(
-            "prompt",
-            f"The prompt has {count:,} tokens; {release.name} takes {limit:,} here, prompt and "
-            "answer together.",
-            f"Shorten the prompt to fewer than {limit:,} tokens.",
-        )
+        raise _too_long("prompt", limit, f"Your prompt has {count:,} tokens.")
     if count + max_tokens > limit:
         raise _too_long(
             "max_tokens",
-            f"The prompt has {count:,} tokens and you ask for {max_tokens:,} more; together "
-            f"{release.name} takes {limit:,} here.",
+            limit,
+            f"Your prompt has {count:,} tokens and you ask for {max_tokens:,} more.",
             f"Ask for at most {limit - count:,} tokens, or shorten the prompt.",
         )
 
@@ -180,11 +169,11 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any], limit: int) -> lis
         _check_tokens(revision, "prompt_ids", given)
         given["prompt"] = tokenizer.decode(ids).replace("\x00", "\ufffd")
         return list(ids)
-    for message in messages:
-        _check_text(message.get("content", ""), "messages", limit=limit)
     if messages:
+        _check_messages(messages)
         given["prompt"] = messages[-1].get("content", "")
-    _check_text(given.get("prompt", ""), "prompt", limit=limit)
+    else:
+        _check_text(given.get("prompt", ""), "prompt", limit=limit)
     try:
         ids = tokens.encode(tokenizer, mode, given["prompt"], messages)
     except TokenizerError as error:
@@ -193,13 +182,27 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any], limit: int) -> lis
     return ids
 
 
-def tokens_of_text(revision: Revision, text: str) -> list[int]:
-    """A text's own tokens, with none before them. Raises Refusal for what cannot be a prompt."""
+def tokens_of_text(revision: Revision, text: str, *, bos: bool = False) -> list[int]:
+    """A text's own tokens; `bos`: behind the one that begins a text, where the model has it so.
+
+    Raises Refusal for what cannot be a prompt.
+    """
     check_length(len(text), "prompt", limit=tokens.context_limit(revision))
     _check_characters("prompt", text)
-    if not text:
+    ids = tokenizer_of(revision).encode(text, bos=None if bos else False)
+    if not ids:
         raise _empty("prompt")
-    return tokenizer_of(revision).encode(text, bos=False)
+    return ids
+
+
+def _check_messages(messages: Sequence[Mapping[str, str]]) -> None:
+    """Any may be empty but the question: what a person says last, or all that is said."""
+    for message in messages:
+        for text in message.values():
+            _check_characters("messages", text)
+    said = [message.get("content", "").strip() for message in messages]
+    if not any(said) or (messages[-1].get("role") == "user" and not said[-1]):
+        raise _empty("messages")
 
 
 def _check_text(text: str, name: str, *, limit: int) -> None:
@@ -212,12 +215,7 @@ def _check_text(text: str, name: str, *, limit: int) -> None:
 def check_length(length: int, name: str, *, limit: int) -> None:
     """Raise the Refusal TOO_LONG for so many characters as no prompt of `limit` tokens has."""
     if length > limit * CHARACTERS_OF_A_TOKEN:
-        raise _too_long(
-            name,
-            f"The prompt has {length:,} characters, far more than the {limit:,} tokens that "
-            "fit here, prompt and answer together.",
-            f"Shorten the prompt to fewer than {limit:,} tokens.",
-        )
+        raise _too_long(name, limit, f"Your prompt has {length:,} characters.")
 
 
 def _check_characters(name: str, text: str) -> None:
@@ -253,5 +251,8 @@ def invalid(name: str, sentence: str) -> Refusal:
     return Refusal(Code.INVALID, sentence, "Mend it and send again.", fields={name: [sentence]})
 
 
-def _too_long(name: str, detail: str, way_out: str) -> Refusal:
+def _too_long(name: str, limit: int, found: str, way_out: str = "") -> Refusal:
+    """In the words by which clients of OpenAI's API know that a prompt is too long."""
+    detail = f"This model's maximum context length is {limit} tokens, prompt and answer together. {found}"
+    way_out = way_out or f"Shorten the prompt to fewer than {limit:,} tokens."
     return Refusal(Code.TOO_LONG, detail, way_out, fields={name: [f"{detail} {way_out}"]})

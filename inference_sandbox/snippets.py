@@ -31,7 +31,7 @@ def curl(run: Run) -> str:
 
 
 def openai(run: Run) -> str:
-    """None of its parameters is lost, but tokens that the answer had to begin with."""
+    """The same run again, token for token, while the release has the files that answered it."""
     chat = run.mode == Run.Mode.CHAT and not run.prompt_ids
     asked: dict[str, Any] = {"model": run.release.repo_id}
     asked |= {"messages": run.conversation} if chat else {"prompt": run.prompt_ids or run.prompt}
@@ -40,7 +40,8 @@ def openai(run: Run) -> str:
         asked |= (
             {"logprobs": True, "top_logprobs": run.logprobs} if chat else {"logprobs": run.logprobs}
         )
-    others = _said(run, [name for name in PARAMETERS if name not in (*OPENAI, "logprobs")])
+    names = [name for name in PARAMETERS if name not in (*OPENAI, "logprobs")]
+    others = _said(run, ["forced", *names])
     if others:
         asked["extra_body"] = others
     lines = [f"    {name}={value!r}," for name, value in asked.items()]

@@ -56,17 +56,20 @@ def begin(account: Account, wanted: Wanted) -> Begun:
 
 
 def _texts(revision: Revision, wanted: Wanted) -> list[Asked]:
-    return [_text(wanted, _ids(revision, prompt)) for prompt in wanted.prompts]
+    return [_text(wanted, _ids(revision, wanted, prompt)) for prompt in wanted.prompts]
 
 
-def _ids(revision: Revision, prompt: Prompt) -> list[int]:
-    return asking.tokens_of_text(revision, prompt) if isinstance(prompt, str) else prompt
+def _ids(revision: Revision, wanted: Wanted, prompt: Prompt) -> list[int]:
+    """Token ids are taken as they are."""
+    if not isinstance(prompt, str):
+        return prompt
+    return asking.tokens_of_text(revision, prompt, bos=wanted.add_special_tokens)
 
 
 def _text(wanted: Wanted, ids: list[int]) -> Asked:
     prompt = Asked(mode=Run.Mode.PLAIN, prompt_ids=ids, max_tokens=wanted.max_tokens or 0)
     if wanted.echo and (wanted.logprobs is not None or not wanted.max_tokens):
-        prompt["prompt_logprobs"] = wanted.logprobs or 0
+        prompt["prompt_logprobs"] = max(wanted.logprobs or 0, wanted.prompt_logprobs or 0)
     return prompt
 
 
@@ -83,6 +86,7 @@ def _choice(wanted: Wanted, prompt: Asked, number: int) -> Asked:
     """A client that goes away has no more use for the answer: `keep` is false."""
     return {
         **wanted.sampling,
+        "prompt_logprobs": wanted.prompt_logprobs,
         **prompt,
         "seed": wanted.seed_of(number),
         "logprobs": wanted.logprobs,

@@ -37,10 +37,8 @@ def door(*methods: str) -> Callable[[View], View]:
                     raise _not_supported(request, methods)
                 return await view(request, account, **parameters)
             except Exception as error:
-                known = of_any(error, parameters.get("name") or parameters.get("model", ""))
-                if known is None:
-                    raise
-                return respond(request, known)
+                model = parameters.get("name") or parameters.get("model", "")
+                return respond(request, of_any(error, model))
 
         opened.refusal_responder = _respond  # type: ignore[attr-defined]
         return throttling.counts_itself(opened)

@@ -1,5 +1,6 @@
 """Errors in OpenAI's shape. A client chooses its exception by the status; people read the message."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from inference_sandbox.models import Run
 from portal import problems
 from portal.refusals import Code, Refusal
 
+log = logging.getLogger(__name__)
 # Seconds after which to ask again, where the refusal does not know better.
 SOON = "5"
 # How a client names what our fields hold, where no request says otherwise.
@@ -116,13 +118,17 @@ def of_end(status: str, reason: str, cause: str) -> ApiError:
     return ApiError(500, "engine_failed", cause or "The engine failed.", headers=headers)
 
 
-def of_any(error: Exception, model: str) -> ApiError | None:
-    """None for what is no refusal but a fault of ours."""
+def of_any(error: Exception, model: str) -> ApiError:
+    """An error that is no refusal is a fault of ours: it is logged, and a client reads JSON all the same."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, AuthenticationFailed):
         error = problems.as_refusal(error) or error
-    return of_refusal(error, model) if isinstance(error, Refusal) else None
+    if isinstance(error, Refusal):
+        return of_refusal(error, model)
+    log.error("a request to the OpenAI API failed", exc_info=error)
+    message = "Something broke on our side, and was logged. Try again in a minute."
+    return ApiError(500, "internal_error", message, headers={"x-should-retry": "false"})
 
 
 def respond(request: HttpRequest, error: ApiError) -> HttpResponse:

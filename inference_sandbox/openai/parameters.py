@@ -63,7 +63,7 @@ COMMON: Table = {
         *("presence_penalty", "frequency_penalty", "logit_bias", "n"),
         # vLLM's and ours
         *("top_k", "min_p", "repetition_penalty", "ignore_eos", "repeatable"),
-        *("return_token_ids", "add_special_tokens"),
+        *("return_token_ids", "add_special_tokens", "prompt_logprobs", "forced"),
     ),
     **ignored(
         *("user", "metadata", "store", "service_tier", "safety_identifier", "prediction"),
@@ -71,7 +71,6 @@ COMMON: Table = {
         *("priority", "request_id", "cache_salt", "kv_transfer_params", "ec_transfer_params"),
         *("return_token_offsets", "return_prompt_text", "spaces_between_special_tokens"),
         *(
-            "prompt_logprobs",
             "guided_decoding_backend",
             "guided_whitespace_pattern",
             "truncation_side",
@@ -147,6 +146,7 @@ RESPONSES: Table = {
     **ignored("max_tool_calls", "parallel_tool_calls", "access_programs", "background_options"),
     **ignored("image"),  # how images are read, and there are none
     **rejected("use `max_output_tokens`.", "max_tokens", "max_completion_tokens"),
+    **rejected(f"a response says nothing of its input. {LEAVE_OUT}", "prompt_logprobs"),
     **rejected("use `include` and `top_logprobs`.", "logprobs", neutral=(False,)),
     **rejected("a response is one answer. Leave it out.", "n", "best_of", neutral=(1,)),
     **rejected(NO_TOOLS, "tools", neutral=([],)),

@@ -51,11 +51,11 @@ class Body:
         value = self.get(name)
         return default if value is None else number(name, value)
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         value = self.get(name)
         if value is not None and not isinstance(value, bool):
             raise wrong(name, "true or false")
-        return bool(value)
+        return default if value is None else value
 
     def text(self, name: str) -> str:
         """One that must be there."""

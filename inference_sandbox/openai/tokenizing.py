@@ -50,7 +50,7 @@ async def tokenize(request: HttpRequest, account: Account, model: str = "") -> H
     text = body.text("prompt")
     await sync_to_async(_measure)(account, revision, text)
     found = await sync_to_async(_tokens)(revision, text)
-    if body.flag("add_special_tokens"):
+    if body.flag("add_special_tokens", default=True):
         tokenizer = await sync_to_async(asking.tokenizer_of)(revision)
         found = tokenizer.encode("") + found  # of nothing: the token that begins a text
     return JsonResponse({"tokens": found, "count": len(found)})

@@ -15,7 +15,6 @@ from inference_sandbox import selectors, stream, tokens
 from inference_sandbox.openai.begun import Begun, begin
 from inference_sandbox.openai.door import door
 from inference_sandbox.openai.errors import (
-    ApiError,
     of_any,
     of_refusal,
     response_not_stored,
@@ -132,10 +131,8 @@ async def _frames(begun: Begun) -> AsyncIterator[bytes]:
             for event in shape.end(following.completion_tokens):
                 yield _frame(event)
             yield shape.after_end
-        except (ApiError, Refusal) as error:
-            known = of_any(error, begun.wanted.model)
-            assert known is not None
-            for event in shape.failure(known):
+        except Exception as error:
+            for event in shape.failure(of_any(error, begun.wanted.model)):
                 yield _frame(event)
 
 

@@ -24,6 +24,7 @@ class Wanted:
     n: int
     max_tokens: int | None  # None: as many as fit
     logprobs: int | None
+    prompt_logprobs: int | None
     is_stream: bool
     include_usage: bool
     token_ids: bool  # told with the text, as vLLM does
@@ -32,6 +33,7 @@ class Wanted:
     prompts: Sequence[Prompt] = ()
     messages: Sequence[dict[str, str]] = ()
     echo: bool = False
+    add_special_tokens: bool = False  # the token that begins a text, before a prompt
     is_response: bool = False
     repeated: Mapping[str, Any] = field(default_factory=dict)  # fields that the answer repeats
     names: Mapping[str, str] = field(default_factory=lambda: PARAMS)  # how it calls our fields
@@ -54,6 +56,7 @@ def completion(body: Body, model: str = "") -> Wanted:
         max_tokens=body.whole("max_tokens", 16),
         logprobs=body.whole("logprobs"),
         echo=body.flag("echo"),
+        add_special_tokens=body.flag("add_special_tokens", default=True),
     )
 
 
@@ -89,6 +92,7 @@ def common(body: Body, model: str) -> dict[str, Any]:
         "is_stream": body.flag("stream"),
         "include_usage": options.flag("include_usage"),
         "token_ids": body.flag("return_token_ids"),
+        "prompt_logprobs": _prompt_logprobs(body),
         "seed": body.whole("seed"),
         "sampling": _sampling(body),
     }
@@ -105,9 +109,24 @@ def _sampling(body: Body) -> Asked:
         frequency_penalty=body.real("frequency_penalty", 0),
         logit_bias=_biases(body.table("logit_bias")),
         stop=_stops(body.get("stop")),
+        forced=_token_ids(body, "forced"),
         ignore_eos=body.flag("ignore_eos"),
         repeatable=body.flag("repeatable"),
     )
+
+
+def _prompt_logprobs(body: Body) -> int | None:
+    count = body.whole("prompt_logprobs")
+    if count is not None and body.flag("stream"):
+        raise invalid("prompt_logprobs", "`prompt_logprobs` are not available in a stream.")
+    return count
+
+
+def _token_ids(body: Body, name: str) -> list[int]:
+    ids = body.get(name) or []
+    if not isinstance(ids, list) or not all(map(_is_token, ids)):
+        raise wrong(name, "a list of token ids")
+    return ids
 
 
 def _biases(table: dict[str, Any]) -> dict[str, float]:
@@ -164,20 +183,32 @@ def _messages(body: Body) -> list[dict[str, str]]:
 def _message(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or value.get("role") not in ROLES:
         raise wrong("messages", f"messages, each with a role of {', '.join(ROLES)}")
+    for name in ("tool_calls", "function_call", "audio"):
+        if value.get(name):
+            raise unsupported("messages", f"a message has `{name}`, {parameters.TEXT_ONLY}")
     role = str(value["role"])
-    return {"role": SPOKEN_AS.get(role, role), "content": _content(value.get("content"))}
+    message = {"role": SPOKEN_AS.get(role, role), "content": _content(value)}
+    if (name := value.get("name")) is not None:
+        if not isinstance(name, str):
+            raise wrong("messages", "messages whose `name` is a string")
+        message["name"] = name  # which some templates write
+    return message
 
 
-def _content(value: Any) -> str:
-    """A text, or parts of which each is one."""
+def _content(message: dict[str, Any]) -> str:
+    """A text, or parts of which each is one. An assistant may have refused, or said nothing."""
+    value = message.get("content")
+    if message["role"] == "assistant" and value is None:
+        value = message.get("refusal") or ""
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not all(map(_is_text_part, value)):
+    if not isinstance(value, list):
         raise wrong("messages", "messages with a content of text; nothing else can be read here")
-    return "".join(part["text"] for part in value)
+    return "".join(map(_part, value))
 
 
-def _is_text_part(part: Any) -> bool:
-    return (
-        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-    )
+def _part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
+        raise wrong("messages", "messages with parts of text; nothing else can be read here")
+    return str(part[kind])

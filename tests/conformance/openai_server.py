@@ -25,7 +25,7 @@ from tests.inference_sandbox.engine.releases import write_tiny
 from tests.people import person
 from tests.serving import serving_site
 
-EOS = 258  # of the tiny model's tokenizer, which else has one token for each byte
+BOS, EOS = 256, 258  # of the tiny model's tokenizer, which else has one token for each byte
 
 
 @dataclass(frozen=True)

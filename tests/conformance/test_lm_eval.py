@@ -79,6 +79,7 @@ def test_multiple_choice_is_scored_as_by_the_weights_themselves(
 
 
 def test_generations_are_those_of_any_client(served: Served, tmp_path: Path) -> None:
+    """The harness sends tokens, with no token before them that begins a text."""
     samples = evaluate(served, tmp_path, "endings", f"{served.url}/v1/completions")
     answer = served.client().completions.create(
         model=served.model,
@@ -86,5 +87,6 @@ def test_generations_are_those_of_any_client(served: Served, tmp_path: Path) -> 
         max_tokens=8,
         temperature=0,
         stop=["\n", "zz"],
+        extra_body={"add_special_tokens": False},
     )
     assert [sample["resps"][0][0] for sample in samples] == [c.text for c in answer.choices]

@@ -6,7 +6,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
-from tests.conformance.openai_server import EOS, Served, key_of
+from tests.conformance.openai_server import BOS, EOS, Served, key_of
 from tests.conformance.openai_server import _django_db_helper as _django_db_helper
 from tests.conformance.openai_server import local_store as local_store
 from tests.conformance.openai_server import served as served
@@ -96,6 +96,44 @@ def test_logprobs_tell_each_token_with_its_bytes(served: Served) -> None:
     assert [token.top_logprobs for token in without.content] == [[]] * 8
 
 
+def messages_of(served: Served, *said: dict[str, Any]) -> list[dict[str, str]]:
+    """What becomes of them, once they are answered."""
+    assert talk(served, messages=list(said)).choices
+    return served.runs()[0].messages
+
+
+HI: dict[str, Any] = {"role": "user", "content": "Hi"}
+
+
+def test_a_system_message_and_an_earlier_answer_may_be_empty(served: Served) -> None:
+    empty = [{"role": "system", "content": ""}, HI, {"role": "assistant", "content": ""}, HI]
+    assert messages_of(served, *empty) == empty
+    said = messages_of(served, HI, {"role": "assistant", "content": None}, HI)
+    assert said[1] == {"role": "assistant", "content": ""}
+    said = messages_of(served, HI, {"role": "assistant"}, {"role": "user", "content": []}, HI)
+    assert [message["content"] for message in said] == ["Hi", "", "", "Hi"]
+
+
+def test_an_earlier_refusal_is_what_the_assistant_said(served: Served) -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "I will not."}
+    parts = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I will not."}]}
+    answered = {"role": "assistant", "content": "Yes", "refusal": None, "tool_calls": None}
+    said = messages_of(served, HI, refused, HI, parts, HI, answered, HI)
+    assert [message["content"] for message in said[1::2]] == ["I will not.", "I will not.", "Yes"]
+
+
+def test_a_name_is_kept_for_templates_that_write_it(served: Served) -> None:
+    assert messages_of(served, {**HI, "name": "alice"}) == [{**HI, "name": "alice"}]
+
+
+def test_tools_of_which_there_are_none_are_no_matter(served: Served) -> None:
+    answer = talk(
+        served, tools=[], tool_choice="none", response_format={"type": "text"}, user="alice",
+        metadata={"a": "b"}, store=False, service_tier="auto", top_logprobs=0, logprobs=False,
+    )  # fmt: skip
+    assert answer.choices
+
+
 def test_a_person_who_writes_a_control_token_says_those_characters(served: Served) -> None:
     talk(served, messages=[{"role": "user", "content": "<|im_end|>"}])
     said = served.runs()[0].prompt_tokens or 0
@@ -111,6 +149,11 @@ def test_a_person_who_writes_a_control_token_says_those_characters(served: Serve
         ({"messages": [{"role": "god", "content": "Hi"}]}, "messages"),
         ({"messages": [{"role": "user"}]}, "messages"),
         ({"messages": [{"role": "user", "content": ""}]}, "messages"),
+        ({"messages": [HI, {"role": "user", "content": " "}]}, "messages"),
+        ({"messages": [{"role": "system", "content": ""}]}, "messages"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages"),
+        ({"messages": [{**HI, "name": 5}]}, "messages"),
+        ({"messages": [HI, {"role": "assistant", "tool_calls": [{"id": "1"}]}, HI]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
         ({"messages": [{"role": "user", "content": "x" * 2000}]}, "messages"),
         ({"messages": [{"role": "user", "content": "x" * 2000}], "max_tokens": None}, "messages"),
@@ -121,6 +164,7 @@ def test_a_person_who_writes_a_control_token_says_those_characters(served: Serve
         ({"max_completion_tokens": 5000}, "max_completion_tokens"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"extra_body": {"guided_json": {"type": "object"}}}, "guided_json"),
     ],
     ids=str,
 )
@@ -135,13 +179,13 @@ def test_a_value_that_does_not_fit_names_its_field(
 def test_the_tokenizer_can_be_asked_for(served: Served) -> None:
     """By the model in the body, in the query, in the address; or by none where there is one only."""
     said = "Zoë<|im_end|>"
-    ids = served.post("/tokenize", json={"prompt": said, "model": served.model}).json()["tokens"]
+    asked = {"prompt": said, "add_special_tokens": False}
+    ids = served.post("/tokenize", json={**asked, "model": served.model}).json()["tokens"]
     assert len(ids) == 5
     assert ids[-1] == EOS, "a control token counts, as in the tokenizers of clients"
     for path in ("/tokenize", f"/models/{served.model}/tokenize"):
-        assert served.post(path, json={"prompt": said}).json()["tokens"] == ids
-    begun = served.post("/tokenize", json={"prompt": said, "add_special_tokens": True}).json()
-    assert len(begun["tokens"]) == 6
+        assert served.post(path, json=asked).json()["tokens"] == ids
+        assert served.post(path, json={"prompt": said}).json()["tokens"] == [BOS, *ids]
     text = served.post("/detokenize", json={"tokens": ids[:-1]}).json()
     assert text == {"prompt": "Zoë"}
 

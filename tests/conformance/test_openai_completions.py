@@ -7,7 +7,7 @@ import pytest
 from openai.types import Completion
 
 from inference_sandbox.models import Job, Run
-from tests.conformance.openai_server import EOS, Served
+from tests.conformance.openai_server import BOS, EOS, Served
 from tests.conformance.openai_server import _django_db_helper as _django_db_helper
 from tests.conformance.openai_server import local_store as local_store
 from tests.conformance.openai_server import served as served
@@ -17,6 +17,7 @@ from tests.conformance.openai_server import worker_of as worker_of
 pytestmark = pytest.mark.django_db
 
 PROMPT = "Once upon a time"
+READ = 1 + len(PROMPT)  # tokens: the one that begins a text, and one for each byte
 
 
 def complete(served: Served, **asked: Any) -> Completion:
@@ -42,8 +43,8 @@ def test_a_completion_has_the_shape_that_clients_know(served: Served) -> None:
     assert (choice.finish_reason, choice.logprobs) == ("length", None)
     assert answer.id.startswith("cmpl-")
     assert answer.usage
-    assert answer.usage.total_tokens == len(PROMPT) + 8
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (len(PROMPT), 8)
+    assert answer.usage.total_tokens == READ + 8
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (READ, 8)
     assert answer._request_id, "every answer names its request"
 
 
@@ -83,7 +84,7 @@ def test_two_choices_differ_and_come_again_with_the_seed(served: Served) -> None
         answer = complete(served, n=2, temperature=1, seed=7, max_tokens=12)
         assert [choice.index for choice in answer.choices] == [0, 1]
         assert answer.usage
-        assert answer.usage.prompt_tokens == len(PROMPT), "read once"
+        assert answer.usage.prompt_tokens == READ, "read once"
         assert answer.usage.completion_tokens == sum(run.output_tokens for run in served.runs()[:2])
         return [choice.text for choice in answer.choices]
 
@@ -103,7 +104,7 @@ def test_several_prompts_are_answered_in_their_order(served: Served) -> None:
     alone = [text(served, prompt=prompt, max_tokens=5) for prompt in prompts]
     assert [choice.text for choice in answer.choices] == [t for t in alone for _ in "12"]
     assert answer.usage
-    assert answer.usage.prompt_tokens == sum(map(len, prompts))
+    assert answer.usage.prompt_tokens == sum(map(len, prompts)) + len(prompts)
 
 
 def test_token_ids_are_taken_as_they_are(served: Served) -> None:
@@ -112,12 +113,37 @@ def test_token_ids_are_taken_as_they_are(served: Served) -> None:
     both = complete(served, prompt=[ids, ids[:4]], max_tokens=5)
     assert both.choices[0].text == text(served)[: len(both.choices[0].text)]
     assert both.usage
-    assert both.usage.prompt_tokens == len(PROMPT) + 4
+    assert both.usage.prompt_tokens == READ + 4
 
 
-def ids_of(served: Served, prompt: str) -> list[int]:
-    answer = served.post("/tokenize", json={"prompt": prompt, "model": served.model})
+def ids_of(served: Served, prompt: str, **more: Any) -> list[int]:
+    answer = served.post("/tokenize", json={"prompt": prompt, "model": served.model, **more})
     return list(answer.json()["tokens"])
+
+
+def test_a_text_begins_with_the_models_bos_unless_the_client_says_otherwise(served: Served) -> None:
+    """As vLLM does, and /tokenize too, so that both tell the same tokens of a text."""
+    without = ids_of(served, PROMPT, add_special_tokens=False)
+    assert ids_of(served, PROMPT) == [BOS, *without]
+    text(served)
+    assert served.runs()[0].prompt_ids == [BOS, *without]
+    plain = complete(served, extra_body={"add_special_tokens": False})
+    assert served.runs()[0].prompt_ids == without
+    assert plain.usage
+    assert plain.usage.prompt_tokens == len(PROMPT)
+    text(served, prompt=without)
+    assert served.runs()[0].prompt_ids == without, "tokens are taken as they are"
+
+
+def test_an_empty_text_is_the_bos_alone(served: Served) -> None:
+    answer = complete(served, prompt="", echo=True)
+    assert answer.usage
+    assert answer.usage.prompt_tokens == 1
+    assert answer.choices[0].text
+    refused = served.post(
+        "/v1/completions", json={"model": served.model, "prompt": "", "add_special_tokens": False}
+    )
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")
 
 
 def test_an_echo_begins_with_the_prompt_and_reads_it_alone_for_no_tokens(served: Served) -> None:
@@ -155,7 +181,7 @@ def check_offsets(whole: str, tokens: list[str], offsets: list[int]) -> None:
     """Each token that is text by itself stands where its offset says."""
     assert offsets == sorted(offsets)
     for token, offset in zip(tokens, offsets, strict=True):
-        if not token.startswith(("bytes:", "<|")):
+        if not token.startswith(("bytes:", "<|", "<s>")):
             assert whole[offset:].startswith(token.replace("\0", "\ufffd"))
 
 
@@ -178,10 +204,12 @@ def test_echo_with_logprobs_tells_the_prompts_too(served: Served) -> None:
     assert told.token_logprobs
     assert told.top_logprobs
     assert told.text_offset
-    assert len(told.tokens) == len(prompt.encode()) + 3
+    assert len(told.tokens) == 1 + len(prompt.encode()) + 3
+    assert answer.choices[0].text.startswith(prompt), "the token that begins it is no text"
     assert (told.token_logprobs[0], told.top_logprobs[0]) == (None, None), "nothing precedes it"
-    assert told.tokens[:5] == ["Z", "o", "bytes:\\xc3", "bytes:\\xab", " "]
-    assert told.text_offset[:5] == [0, 1, 2, 2, 3]
+    assert all(lp is not None for lp in told.token_logprobs[1:])
+    assert told.tokens[:6] == ["<s>", "Z", "o", "bytes:\\xc3", "bytes:\\xab", " "]
+    assert told.text_offset[:6] == [0, 0, 1, 2, 2, 3]
     check_offsets(answer.choices[0].text, told.tokens, told.text_offset)
 
 
@@ -220,7 +248,7 @@ def test_a_greedy_answer_is_known_by_equal_floats(served: Served) -> None:
 
 
 def test_a_bias_decides_and_the_fields_of_other_servers_are_understood(served: Served) -> None:
-    assert text(served, logit_bias={str(ids_of(served, "x")[0]): 100}, max_tokens=4) == "xxxx"
+    assert text(served, logit_bias={str(ids_of(served, "x")[-1]): 100}, max_tokens=4) == "xxxx"
     more = {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "ignore_eos": True}
     answer = complete(served, temperature=1, presence_penalty=0.5, extra_body=more)
     assert answer.choices[0].finish_reason == "length"

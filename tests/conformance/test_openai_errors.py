@@ -15,7 +15,7 @@ from openai import OpenAI
 
 from inference_sandbox import services
 from inference_sandbox.models import Run
-from inference_sandbox.openai import following, views
+from inference_sandbox.openai import following, shapes, views
 from inference_sandbox.openai.begun import Begun, begin
 from inference_sandbox.openai.wanted import Wanted
 from portal.accounts.models import Account, ApiToken, Scope
@@ -121,6 +121,9 @@ def test_what_is_too_long_for_the_context_says_so(
 ) -> None:
     error = error_of(openai.BadRequestError, lambda: ask(served, **asked))
     assert (error.code, error.param) == ("context_length_exceeded", param)
+    assert "maximum context length is 1024 tokens" in error.message, (
+        "as litellm and langchain know it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_malformed_json_is_a_bad_request(served: Served, body: bytes) -> None:
 
 WRONG: list[dict[str, Any]] = [
     {"prompt": 5}, {"prompt": []}, {"prompt": [[]]}, {"prompt": [1, "a"]}, {"prompt": [True]},
-    {"prompt": ""}, {"prompt": "\0"}, {"prompt": [99999]}, {"prompt": [-1]},
+    {"prompt": "\0"}, {"prompt": [99999]}, {"prompt": [-1]},
     {"max_tokens": "8"}, {"max_tokens": 1.5}, {"max_tokens": True}, {"max_tokens": -1},
     {"max_tokens": 0}, {"max_tokens": 10**30}, {"temperature": "hot"}, {"temperature": 3},
     {"top_p": 0}, {"n": 0}, {"n": "2"}, {"n": 1000}, {"stop": 5}, {"stop": [5]}, {"stop": [""]},
@@ -177,6 +180,35 @@ def test_what_is_not_there_and_what_is_not_for_that_address(served: Served) -> N
             (client.post("/v1/models", json={}), 405, "method_not_supported"),
         ):
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json"])
+def test_what_breaks_on_our_side_is_json_too(
+    served: Served, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    def broken(account: Account, wanted: Wanted) -> Begun:
+        raise ZeroDivisionError("a secret of the house")
+
+    monkeypatch.setattr(views, "begin", broken)
+    body = {"model": served.model, "prompt": "a", "stream": True}
+    answer = served.post("/v1/completions", json=body, headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/json")
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", "internal_error")
+    assert "secret" not in answer.text
+    assert answer.headers["x-should-retry"] == "false"
+
+
+def test_what_breaks_in_the_middle_of_a_stream_is_an_event(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, piece: object) -> None:
+        raise ZeroDivisionError("a secret of the house")
+
+    monkeypatch.setattr(shapes.Completion, "part", broken)
+    with pytest.raises(openai.APIError) as raised:
+        list(ask(served, stream=True))
+    assert raised.value.code == "internal_error"
 
 
 def test_a_body_beyond_all_measure_is_refused(served: Served) -> None:

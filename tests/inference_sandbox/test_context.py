@@ -84,7 +84,7 @@ def test_the_limit_of_a_worker_with_little_memory_is_known_before_a_run_is_accep
     monkeypatch.setattr(memory, "free_bytes", lambda device: int(token * 7 * 330 / 0.8))
     announce(engines, tiny)
     assert engines.context == tokens.context_limit(revision) < 1024
-    with pytest.raises(Refusal, match=f"takes {engines.context}") as refused:
+    with pytest.raises(Refusal, match=f"context length is {engines.context}") as refused:
         prompt(prompt="x" * (engines.context - 1))  # and the token that begins a text
     assert refused.value.code == Code.TOO_LONG
     run = prompt(prompt="x" * (engines.context - 2), max_tokens=1)

@@ -1,8 +1,11 @@
 """Parameters of OpenAI's API and of vLLM's: each has its place in the table, and none is ignored that counts."""
 
+import json
+import os
 from typing import Any, get_type_hints
 
 import pytest
+from django.conf import settings
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase as ChatParams
 from openai.types.completion_create_params import CompletionCreateParamsBase as CompletionParams
 from openai.types.responses.response_create_params import (
@@ -19,6 +22,7 @@ from inference_sandbox.openai.parameters import (
     OF_RESPONSES,
     RESPONSES,
     Handling,
+    Parameter,
     Table,
 )
 from inference_sandbox.openai.reading import Body
@@ -121,3 +125,55 @@ def test_true_is_not_one() -> None:
 
 def test_a_name_that_nobody_knows_passes() -> None:
     parameters.check(Body({"flavour": {"of": "cherries"}}), CHAT)
+
+
+# ---- The page that says all this -----------------------------------------------------------------
+
+PAGE = settings.BASE_DIR / "docs" / "reference" / "openai-parameters.md"
+INTRODUCTION = """# Parameters of the OpenAI API
+
+Which parameters [`/v1`](api.md#openais-protocol) supports. This page is written from the tables that the site itself
+uses (`inference_sandbox/openai/parameters.py`), and `UPDATE_DOCS=1` before
+`script/test tests/inference_sandbox/test_parameters.py` writes it anew.
+
+- **supported**: it has the meaning that it has in OpenAI's API, or in vLLM.
+- **ignored**: it is accepted and has no effect, because it does not change the answer.
+- **rejected**: it would change the answer, so a request with it is answered with 400 and `unsupported_parameter`. Null
+  passes, and so do the values in brackets.
+
+A name that is not here is ignored.
+"""
+TABLES = {
+    "`/v1/completions`": COMPLETIONS,
+    "`/v1/chat/completions`": CHAT,
+    "`/v1/responses`": RESPONSES,
+}
+
+
+def test_the_page_of_parameters_says_what_the_tables_say() -> None:
+    text = page()
+    if os.environ.get("UPDATE_DOCS"):
+        PAGE.write_text(text)
+    assert PAGE.read_text() == text, "UPDATE_DOCS=1 writes it anew"
+
+
+def page() -> str:
+    head = ("Parameter", *TABLES, "Instead")
+    lines = [INTRODUCTION, f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name in sorted({name for table in TABLES.values() for name in table}):
+        found = [table.get(name) for table in TABLES.values()]
+        reasons = dict.fromkeys(each.reason for each in found if each and each.reason)
+        cells = (f"`{name}`", *map(cell, found), " ".join(map(sentence, reasons)))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(parameter: Parameter | None) -> str:
+    if parameter is None:
+        return ""
+    passes = ", ".join(f"`{json.dumps(value)}`" for value in parameter.neutral)
+    return f"{parameter.handling.value}{f' ({passes})' if passes else ''}"
+
+
+def sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:].removesuffix(f" {parameters.LEAVE_OUT}")
