@@ -70,6 +70,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     forced = TokenIdsField(read_only=True)
     logit_bias = BiasField(read_only=True)
     stop = TextsField(read_only=True)
+    stop_token_ids = TokenIdsField(read_only=True)
     output_ids = TokenIdsField(read_only=True)
     release = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
     revision = serializers.SlugRelatedField[Any](slug_field="digest", read_only=True)
@@ -129,6 +130,15 @@ class NewRunSerializer(serializers.Serializer[Any]):
         child=serializers.CharField(trim_whitespace=False),
         required=False,
         max_length=asking.MOST_STOPS,
+    )
+    stop_token_ids = BoundedListField(
+        child=serializers.IntegerField(),
+        required=False,
+        max_length=asking.MOST_STOP_TOKENS,
+        help_text="Tokens that end the answer.",
+    )
+    min_tokens = serializers.IntegerField(
+        required=False, help_text="Before so many tokens nothing ends the answer."
     )
     seed = serializers.IntegerField(required=False, allow_null=True)
     ignore_eos = serializers.BooleanField(required=False)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**63 - 1
 MOST_STOPS, LONGEST_STOP = 16, 200
+MOST_STOP_TOKENS = 128
 MOST_BIASES = 300  # as in OpenAI's API
 MOST_DETOKENIZED = 32  # times the context, in one request for a text
 # More than any token has: a prompt beyond it is too long, and costs nothing to be counted.
@@ -50,6 +51,8 @@ class Asked(TypedDict, total=False):
     frequency_penalty: float  # -2 to 2
     logit_bias: Mapping[str, float]
     stop: Sequence[str]
+    stop_token_ids: Sequence[int]
+    min_tokens: int  # up to max_tokens
     seed: int | None
     ignore_eos: bool
     logprobs: int | None
@@ -83,7 +86,7 @@ def check(revision: Revision, asked: Asked) -> dict[str, Any]:
     limit = tokens.context_limit(revision)
     _check_lengths(given, limit)
     ids = _prompt_tokens(revision, given, limit)
-    for name in ("forced", "logit_bias"):
+    for name in ("forced", "logit_bias", "stop_token_ids"):
         _check_tokens(revision, name, given)
     max_tokens = given.get("max_tokens", Run().max_tokens)
     _check_room(len(ids), max(max_tokens, len(given.get("forced", ()))), limit)
@@ -102,6 +105,11 @@ def _check_numbers(given: dict[str, Any]) -> None:
     reads = given.get("prompt_logprobs") is not None
     if not (0 if reads else 1) <= asked_tokens <= most_tokens:
         raise invalid("max_tokens", f"Ask for 1 to {most_tokens} tokens, not {asked_tokens}.")
+    least, most = given.get("min_tokens", 0), given.get("max_tokens", Run().max_tokens)
+    if not 0 <= least <= most:
+        raise invalid(
+            "min_tokens", f"min_tokens must be from 0 to max_tokens, {most}, not {least}."
+        )
 
 
 def _check_lists(given: dict[str, Any]) -> None:
@@ -113,6 +121,8 @@ def _check_lists(given: dict[str, Any]) -> None:
         )
     for stop in stops:
         _check_characters("stop", stop)
+    if len(given.get("stop_token_ids", ())) > MOST_STOP_TOKENS:
+        raise invalid("stop_token_ids", f"Give at most {MOST_STOP_TOKENS} tokens that end it.")
     biases = given.get("logit_bias", {})
     if len(biases) > MOST_BIASES:
         raise invalid("logit_bias", f"Give at most {MOST_BIASES} biases, not {len(biases):,}.")

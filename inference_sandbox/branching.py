@@ -109,7 +109,8 @@ def _alternative(record: Record, token: int) -> Record:
 
 
 def _check_goes_on(run: Run, token: int) -> None:
-    if token in tokens.tokenizer_of(run.revision).eos_ids and not run.ignore_eos:
+    ends = token in tokens.tokenizer_of(run.revision).eos_ids and not run.ignore_eos
+    if ends or token in run.stop_token_ids:
         raise invalid("token", "This token ends the answer: nothing can go on from it.")
 
 

@@ -20,6 +20,7 @@ from inference_sandbox.models import Run, RunTokens
 EMPTY: dict[str, Any] = {
     **{"prompt": "", "output": "", "error": "", "note": "", "seed": 0, "logit_bias": {}},
     **{"messages": [], "prompt_ids": [], "forced": [], "stop": [], "output_ids": []},
+    "stop_token_ids": [],
     "shared": False,
 }
 

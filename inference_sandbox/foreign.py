@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+NOT_VLLM = "The model's server does not know `min_tokens` and `stop_token_ids`. Leave them out."
 LOST = "\ufffd"  # what a server says of a character that it lost
 # Ours → what servers call it. Told always: some have defaults of their own that are not neutral.
 EXTRAS = {
@@ -96,7 +97,8 @@ class ForeignRunner:
     ) -> Iterator[StepOutput]:
         if len(prompt_tokens) > self._limit:
             raise PromptTooLong(count=len(prompt_tokens), limit=self._limit)
-        stopping = StopMatcher(params.stop)
+        # Where an answer has a least length, its server alone knows from where on it may end.
+        stopping = StopMatcher(() if params.min_tokens else params.stop)
         stopping.push(self._tokenizer.decode(generated))
         work = Work(request_id, list(prompt_tokens), params, list(generated), stopping, user)
         self._works[request_id] = work
@@ -198,6 +200,10 @@ class ForeignRunner:
             body["ignore_eos"] = True
         if params.stop:
             body["stop"] = list(params.stop)
+        if params.stop_token_ids:
+            body["stop_token_ids"] = list(params.stop_token_ids)
+        if params.min_tokens:
+            body["min_tokens"] = max(0, params.min_tokens - len(work.generated))
         if params.logit_bias:
             body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias.items()}
         if params.logprobs is not None:
@@ -206,6 +212,9 @@ class ForeignRunner:
 
     def _take(self, work: Work, choice: dict[str, Any]) -> None:
         """One chunk: tokens, and text that may lag behind them."""
+        params = work.params
+        if (params.min_tokens or params.stop_token_ids) and choice.get("token_ids") is None:
+            raise ServerError(NOT_VLLM)
         text = work.stopping.push(choice.get("text") or self._lost(choice))
         made = self._made(choice)
         for score in made[:-1]:

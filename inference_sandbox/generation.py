@@ -40,7 +40,8 @@ NO_WEIGHTS = (
     "Run it again in a minute; if it stays so, tell a manager of this site."
 )
 # What a run and the engine's SamplingParams call by the same name, and mean in the same way.
-ALIKE = tuple(n for n in PARAMETERS if n not in ("logit_bias", "stop", "prompt_logprobs"))
+LISTS = ("logit_bias", "stop", "stop_token_ids")
+ALIKE = tuple(n for n in PARAMETERS if n not in (*LISTS, "prompt_logprobs"))
 
 
 def execute(run_id: UUID) -> None:
@@ -162,6 +163,7 @@ def _outputs(
         **{name: getattr(run, name) for name in ALIKE},
         logit_bias={int(token): bias for token, bias in run.logit_bias.items()},
         stop=tuple(run.stop),
+        stop_token_ids=tuple(run.stop_token_ids),
         # Told already: it is told once.
         prompt_logprobs=None if answer.prompt else run.prompt_logprobs,
     )

@@ -81,6 +81,8 @@ class Run(models.Model):
     frequency_penalty = models.FloatField(default=0.0)
     logit_bias = models.JSONField(default=dict, blank=True)  # token id → what is added
     stop = models.JSONField(default=list, blank=True)
+    stop_token_ids = models.JSONField(default=list, blank=True)  # tokens that end the answer
+    min_tokens = models.PositiveIntegerField(default=0)  # before so many nothing ends it
     seed = models.BigIntegerField()
     ignore_eos = models.BooleanField(default=False)
     logprobs = models.PositiveSmallIntegerField(null=True, blank=True)

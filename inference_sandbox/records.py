@@ -9,6 +9,7 @@ from inference_sandbox.models import Run, RunTokens
 PARAMETERS = (
     *("max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
     *("presence_penalty", "frequency_penalty", "logit_bias", "stop", "seed", "ignore_eos"),
+    *("stop_token_ids", "min_tokens"),
     *("logprobs", "prompt_logprobs", "repeatable"),
 )
 ASKED = ("mode", "prompt", "messages", "prompt_ids", "forced", *PARAMETERS)

@@ -182,11 +182,12 @@ class Engine:
     ) -> Request:
         detokenizer = IncrementalDetokenizer(self.tokenizer, prompt_tokens)
         stopping = StopMatcher(params.stop)
-        for token in generated:
-            stopping.push(detokenizer.push(token))
-        return Request(
+        request = Request(
             request_id, tuple(prompt_tokens), params, detokenizer, list(generated), stopping
         )
+        for number, token in enumerate(generated, start=1):
+            request.push_text(token, number)
+        return request
 
     def cancel(self, request_id: str) -> None:
         """Free the request's row now; the next step tells its end. Unknown or ended: no effect."""
@@ -341,7 +342,9 @@ class Engine:
         histories = [self._histories.get(request.request_id) for request in requests]
         try:
             with self._steps.beside() if self._steps else nullcontext():
-                tokens = sample(logits, params, [len(r.generated) for r in requests], histories)
+                places = [len(request.generated) for request in requests]
+                barred = [self._barred(request) for request in requests]
+                tokens = sample(logits, params, places, histories, barred)
                 scores = score(logits, tokens, [p.logprobs for p in params])
         except Exception as error:
             if len(requests) == 1:
@@ -356,12 +359,16 @@ class Engine:
                 outputs.append(self._fail(request, error))
         return outputs
 
+    def _barred(self, request: Request) -> list[int]:
+        vocab_size = self.model.args.vocab_size
+        return [token for token in request.barred(self.tokenizer.eos_ids) if token < vocab_size]
+
     def _append(self, request: Request, token: int, thought: TokenScore | None) -> StepOutput:
         request.generated.append(token)
         request.is_finite = True
         if history := self._histories.get(request.request_id):
             history.push(token)
-        text = request.stopping.push(request.detokenizer.push(token))
+        text = request.push_text(token, len(request.generated))
         if reason := self._finish_reason(request):
             return replace(self._end(request, token, text, reason), score=thought)
         return StepOutput(request.request_id, token, text, score=thought)

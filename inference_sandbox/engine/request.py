@@ -78,6 +78,8 @@ class SamplingParams:
     frequency_penalty: float = 0.0  # taken off for each time that the answer has it
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     stop: tuple[str, ...] = ()  # the answer ends before the first of these
+    stop_token_ids: tuple[int, ...] = ()  # and with the first of these, whose text is not shown
+    min_tokens: int = 0  # before so many, none of these and no end-of-text token ends it
     seed: int = 0
     ignore_eos: bool = False
     logprobs: int | None = None  # alternatives told with each token of the answer; None: nothing
@@ -87,7 +89,7 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
             _check(name, getattr(self, name), least, most)
-        for name, most in (("max_tokens", math.inf), ("top_k", math.inf)):
+        for name, most in (("max_tokens", math.inf), ("min_tokens", math.inf), ("top_k", math.inf)):
             _check(name, getattr(self, name), 0, most)
         _check("seed", self.seed, -MAX_SEED, MAX_SEED)
         for name in ("logprobs", "prompt_logprobs"):
@@ -112,12 +114,13 @@ class SamplingParams:
     @property
     def takes_likeliest(self) -> bool:
         """Whether the next token is the likeliest of the model's own, whatever came before."""
-        return self.temperature == 0 and not self.penalises and not self.logit_bias
+        adjusted = self.penalises or self.logit_bias or self.min_tokens
+        return self.temperature == 0 and not adjusted
 
     @property
     def token_ids(self) -> Iterable[int]:
         """The tokens that the parameters name."""
-        return self.logit_bias.keys()
+        return (*self.logit_bias, *self.stop_token_ids)
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:
@@ -198,11 +201,28 @@ class Request:
         """Whether keys and values that another request computed will do."""
         return not self.params.repeatable and self.params.prompt_logprobs is None
 
+    def push_text(self, token: int, number: int) -> str:
+        """The text that can be shown with the answer's token of this number, from 1 on."""
+        if token in self.params.stop_token_ids:
+            return ""
+        text = self.detokenizer.push(token)
+        return self.stopping.push(text, may_stop=number > self.params.min_tokens)
+
+    def barred(self, eos_ids: Set[int]) -> Set[int]:
+        """Tokens that may not come next, because the answer would end too early."""
+        if len(self.generated) >= self.params.min_tokens:
+            return frozenset()
+        return eos_ids | set(self.params.stop_token_ids)
+
+    def _end_ids(self, eos_ids: Set[int]) -> Set[int]:
+        ids = set(self.params.stop_token_ids)
+        return ids if self.params.ignore_eos else ids | eos_ids
+
     def finish_reason(self, *, eos_ids: Set[int], context_limit: int) -> FinishReason | None:
         """Why nothing may follow the tokens generated so far, or None."""
         if self.stopping.stopped:
             return FinishReason.STOP
-        if self.generated and self.generated[-1] in eos_ids and not self.params.ignore_eos:
+        if self.generated and self.generated[-1] in self._end_ids(eos_ids):
             return FinishReason.STOP
         if len(self.generated) >= self.params.max_tokens or self.length >= context_limit:
             return FinishReason.LENGTH

@@ -74,13 +74,15 @@ def sample(
     params: Sequence[SamplingParams],
     indices: Sequence[int],
     histories: Sequence[History | None] = (),
+    barred: Sequence[Sequence[int]] = (),
 ) -> list[int]:
     """Choose one token per row.
 
     logits: [rows, vocabulary], float32. indices: how many tokens each row has generated so far.
-    histories: of the rows that penalise. Raises NotFinite.
+    histories: of the rows that penalise. barred: tokens that a row may not get. Raises NotFinite.
     """
-    logits = _adjusted(logits, params, histories or [None] * len(params))
+    nothing = [None] * len(params)
+    logits = _adjusted(logits, params, histories or nothing, barred or [()] * len(params))
     tokens = [0] * len(params)
     greedy = [row for row, p in enumerate(params) if not p.temperature]
     drawn = [row for row, p in enumerate(params) if p.temperature]
@@ -145,10 +147,14 @@ def score(
 
 
 def _adjusted(
-    logits: Tensor, params: Sequence[SamplingParams], histories: Sequence[History | None]
+    logits: Tensor,
+    params: Sequence[SamplingParams],
+    histories: Sequence[History | None],
+    barred: Sequence[Sequence[int]],
 ) -> Tensor:
-    """The logits with each row's penalties and biases; the given tensor where there are none."""
-    touched = [row for row, p in enumerate(params) if histories[row] or p.logit_bias]
+    """The logits with each row's penalties, biases and bars; the given tensor where there are none."""
+    rows = enumerate(params)
+    touched = [row for row, p in rows if histories[row] or p.logit_bias or barred[row]]
     if not touched:
         return logits
     logits = logits.clone()
@@ -157,6 +163,8 @@ def _adjusted(
             logits[row] = history.penalise(logits[row], params[row])
         for token, bias in params[row].logit_bias.items():
             logits[row, token] += bias
+        if barred[row]:
+            logits[row, list(barred[row])] = -math.inf
     return logits
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class StopMatcher:
@@ -11,20 +11,30 @@ class StopMatcher:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
+        self._exempt = 0  # characters of what is held back in which no stop string may end
         self.stopped = False
 
-    def push(self, text: str) -> str:
-        """The text that can be shown now. After the stop: nothing more."""
+    def push(self, text: str, *, may_stop: bool = True) -> str:
+        """The text that can be shown now. After the stop: nothing more.
+
+        may_stop: whether a stop string may end in this text.
+        """
         if not self._stops or self.stopped:
             return "" if self.stopped else text
         text = self._held + text
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if found:
+        if may_stop and (found := [*self._found(text)]):
             self.stopped, self._held = True, ""
             return text[: min(found)]
         safe = len(text) - max(_overlap(text, stop) for stop in self._stops)
         self._held = text[safe:]
+        self._exempt = max(0, self._exempt - safe) if may_stop else len(self._held)
         return text[:safe]
+
+    def _found(self, text: str) -> Iterator[int]:
+        for stop in self._stops:
+            place = text.find(stop, max(0, self._exempt - len(stop) + 1))
+            if place >= 0:
+                yield place
 
     def flush(self) -> str:
         """What was kept back, when no more text will come."""

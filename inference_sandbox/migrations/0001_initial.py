@@ -44,6 +44,8 @@ class Migration(migrations.Migration):
                 ('frequency_penalty', models.FloatField(default=0.0)),
                 ('logit_bias', models.JSONField(blank=True, default=dict)),
                 ('stop', models.JSONField(blank=True, default=list)),
+                ('stop_token_ids', models.JSONField(blank=True, default=list)),
+                ('min_tokens', models.PositiveIntegerField(default=0)),
                 ('seed', models.BigIntegerField()),
                 ('ignore_eos', models.BooleanField(default=False)),
                 ('logprobs', models.PositiveSmallIntegerField(blank=True, null=True)),

@@ -64,6 +64,7 @@ COMMON: Table = {
         # vLLM's and ours
         *("top_k", "min_p", "repetition_penalty", "ignore_eos", "repeatable"),
         *("return_token_ids", "add_special_tokens", "prompt_logprobs", "forced"),
+        *("stop_token_ids", "min_tokens"),
     ),
     **ignored(
         *("user", "metadata", "store", "service_tier", "safety_identifier", "prediction"),
@@ -98,8 +99,6 @@ COMMON: Table = {
     ),
     **rejected(NO_REASONING, "thinking_token_budget", neutral=(-1,)),
     **rejected(f"use `max_tokens`. {LEAVE_OUT}", "max_new_tokens", "n_predict"),
-    **rejected("it is not supported yet.", "min_tokens", neutral=(0,)),
-    **rejected("it is not supported yet.", "stop_token_ids", neutral=([],)),
 }
 
 COMPLETIONS: Table = {

@@ -109,6 +109,8 @@ def _sampling(body: Body) -> Asked:
         frequency_penalty=body.real("frequency_penalty", 0),
         logit_bias=_biases(body.table("logit_bias")),
         stop=_stops(body.get("stop")),
+        stop_token_ids=_token_ids(body, "stop_token_ids"),
+        min_tokens=body.whole("min_tokens") or 0,
         forced=_token_ids(body, "forced"),
         ignore_eos=body.flag("ignore_eos"),
         repeatable=body.flag("repeatable"),

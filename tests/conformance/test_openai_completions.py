@@ -257,6 +257,22 @@ def test_a_bias_decides_and_the_fields_of_other_servers_are_understood(served: S
     assert (run.presence_penalty, run.ignore_eos) == (0.5, True)
 
 
+def test_tokens_end_an_answer_but_not_before_its_least_length(served: Served) -> None:
+    whole = complete(served, max_tokens=8, extra_body={"return_token_ids": True}).choices[0]
+    ids = whole.token_ids  # type: ignore[attr-defined]
+    at = next(at for at in range(2, 8) if ids[at] not in ids[:at])
+    answer = complete(served, extra_body={"stop_token_ids": [ids[at]]})
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage
+    assert answer.usage.completion_tokens == at + 1
+    assert whole.text.startswith(answer.choices[0].text)
+    eager = complete(served, logit_bias={str(EOS): 100}, extra_body={"min_tokens": 3})
+    assert eager.usage
+    assert eager.usage.completion_tokens == 4
+    run = served.runs()[0]
+    assert (run.min_tokens, run.output_ids[3]) == (3, EOS)
+
+
 @pytest.mark.parametrize("asked", [{}, {"n": 2, "echo": True}, {"logprobs": 2, "echo": True}])
 def test_a_stream_brings_what_the_whole_answer_brings(
     served: Served, asked: dict[str, Any]

@@ -141,12 +141,13 @@ WRONG: list[dict[str, Any]] = [
     {"prompt": "\0"}, {"prompt": [99999]}, {"prompt": [-1]},
     {"max_tokens": "8"}, {"max_tokens": 1.5}, {"max_tokens": True}, {"max_tokens": -1},
     {"max_tokens": 0}, {"max_tokens": 10**30}, {"temperature": "hot"}, {"temperature": 3},
-    {"top_p": 0}, {"n": 0}, {"n": "2"}, {"n": 1000}, {"stop": 5}, {"stop": [5]}, {"stop": [""]},
+    {"top_p": -0.1}, {"n": 0}, {"n": "2"}, {"n": 1000}, {"stop": 5}, {"stop": [5]}, {"stop": [""]},
     {"stop": ["a"] * 17}, {"seed": "x"}, {"logprobs": 99}, {"logprobs": True}, {"logprobs": -1},
     {"echo": "yes"}, {"stream": 1}, {"stream_options": True}, {"logit_bias": {"a": 1}},
     {"logit_bias": {"99999": 1}}, {"logit_bias": {"5": 101}}, {"logit_bias": [1]},
     {"presence_penalty": 5}, {"best_of": 3}, {"suffix": "the end"}, {"model": 5}, {"top_k": 10**25},
-    {"temperature": 10**400},
+    {"temperature": 10**400}, {"min_tokens": 3}, {"min_tokens": -1}, {"stop_token_ids": [99999]},
+    {"stop_token_ids": ["a"]}, {"stop_token_ids": [5] * 129}, {"forced": [True]},
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "a conversation": {"mode": "chat", "messages": TALK, "logprobs": 2, "prompt_logprobs": 2},
     "a branch": {"prompt": "Once", "forced": [72, 105]},
     "parameters": {"prompt": "Once", **ODD, "logit_bias": {"65": 4.0}, "repeatable": True},
+    "lengths": {"prompt": "Once", "min_tokens": 3, "stop_token_ids": [*range(65, 91)]},
     "ends": {"prompt": "Once", "ignore_eos": True, "stop": ["zz", "\n"], "frequency_penalty": 0.2},
 }
 

@@ -245,3 +245,70 @@ def test_a_gpu_gives_the_tokens_of_a_cpu(
         gpu.add(name, PROMPT, params)
     outputs = drain(gpu)
     assert tokens(outputs, "a") == tokens(outputs, "b") == expected
+
+
+# ---- Tokens that end an answer, and how long it is at least ----------------------------------------
+
+
+@pytest.mark.parametrize("ignore_eos", [True, False])
+def test_a_stop_token_ends_the_answer_and_its_text_is_not_shown(
+    engine: Engine, ignore_eos: bool
+) -> None:
+    whole = tokens(list(engine.generate(PROMPT, GREEDY)))
+    at = next(at for at in range(3, 12) if whole[at] not in whole[:at])
+    params = replace(GREEDY, stop_token_ids=(whole[at], 0), ignore_eos=ignore_eos)
+    outputs = list(engine.generate(PROMPT, params))
+    assert tokens(outputs) == whole[: at + 1]
+    assert (
+        text(outputs)
+        == engine.tokenizer.decode(PROMPT + whole[:at])[len(engine.tokenizer.decode(PROMPT)) :]
+    )
+    assert outputs[-1].finish_reason == FinishReason.STOP
+
+
+def eager(engine: Engine, **more: Any) -> SamplingParams:
+    """Whose answer ends at once, if it may."""
+    (eos,) = engine.tokenizer.eos_ids
+    return SamplingParams(max_tokens=12, temperature=1.0, logit_bias={eos: 100}, **more)
+
+
+@pytest.mark.parametrize("least", [0, 1, 5, 12])
+def test_nothing_ends_an_answer_before_its_least_length(engine: Engine, least: int) -> None:
+    (eos,) = engine.tokenizer.eos_ids
+    made = tokens(list(engine.generate(PROMPT, eager(engine, min_tokens=least))))
+    assert made[least:] == ([eos] if least < 12 else [])
+    assert eos not in made[:least]
+
+
+def test_a_stop_token_is_barred_too_and_others_are_not_disturbed(engine: Engine) -> None:
+    alone = tokens(list(engine.generate(PROMPT, GREEDY)))
+    params = replace(GREEDY, stop_token_ids=(alone[0],), min_tokens=4)
+    engine.add("other", PROMPT, GREEDY)
+    engine.add("ours", PROMPT, params)
+    outputs = drain(engine)
+    assert tokens(outputs, "other") == alone
+    assert alone[0] not in tokens(outputs, "ours")[:4]
+
+
+def test_a_stop_string_counts_from_the_least_length_on(engine: Engine) -> None:
+    whole = list(engine.generate(PROMPT, GREEDY))
+    shown = text(whole)
+    first = replace(GREEDY, stop=(shown[0],))
+    assert text(list(engine.generate(PROMPT, first))) == ""
+    later = text(list(engine.generate(PROMPT, replace(first, min_tokens=11))))
+    assert shown.startswith(later)
+    assert len(later) > 1
+
+
+@pytest.mark.parametrize("done", [1, 4, 5])
+def test_a_least_length_counts_what_there_was_before_a_crash(engine: Engine, done: int) -> None:
+    params = eager(engine, min_tokens=5, seed=3, stop=("a", "e"))
+    whole = list(engine.generate(PROMPT, params))
+    engine.add("again", PROMPT, params, generated=tokens(whole)[:done])
+    assert tokens(drain(engine), "again") == tokens(whole)[done:]
+
+
+@pytest.mark.parametrize("token", [-1, 100_000])
+def test_a_stop_token_that_the_model_has_not_is_refused(engine: Engine, token: int) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        engine.add("ours", PROMPT, replace(GREEDY, stop_token_ids=(token,)))

@@ -55,3 +55,19 @@ def test_what_may_be_the_beginning_of_a_stop_is_kept_back() -> None:
     assert matcher.push("\n\nUser: hi") == ""
     assert matcher.stopped
     assert matcher.push("more") == ""
+
+
+def test_no_stop_ends_in_text_that_may_not_be_stopped() -> None:
+    matcher = StopMatcher(["ab", "abc", "x"])
+    assert matcher.push("x, ab", may_stop=False) == "x, "
+    assert matcher.push("d") == "abd", "`ab` ended before"
+    assert matcher.push("ab", may_stop=False) == ""
+    assert matcher.push("c more") == "", "`abc` ends in what comes now"
+    assert matcher.stopped
+
+
+def test_a_stop_may_begin_in_text_that_may_not_be_stopped() -> None:
+    matcher = StopMatcher(["STOP"])
+    assert matcher.push("one ST", may_stop=False) == "one "
+    assert matcher.push("OP two") == ""
+    assert matcher.stopped
