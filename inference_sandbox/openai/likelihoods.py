@@ -109,3 +109,21 @@ def _one(tokenizer: "Tokenizer", token: int, logprob: float) -> dict[str, Any]:
     raw = tokenizer.token_bytes(token)
     text = raw.decode("utf-8", "replace")
     return {"token": text, "logprob": logprob, "bytes": list(raw)}
+
+
+def of_prompt(
+    tokenizer: "Tokenizer", records: Sequence[Record]
+) -> list[dict[str, dict[str, Any]] | None]:
+    """`prompt_logprobs` as vLLM has them: of each token, the likeliest ones and itself by their ids."""
+    return [None if record[2] is None else _by_id(tokenizer, record) for record in records]
+
+
+def _by_id(tokenizer: "Tokenizer", record: Record) -> dict[str, dict[str, Any]]:
+    token, _, logprob, _, alternatives = record
+    ranked = [(other, lp, rank) for rank, (other, _, lp) in enumerate(alternatives, start=1)]
+    if token not in [other for other, _, _ in ranked]:
+        ranked.append((token, logprob, None))  # below those that are known
+    return {
+        str(other): {"logprob": lp, "rank": rank, "decoded_token": tokenizer.token_text(other)}
+        for other, lp, rank in ranked
+    }

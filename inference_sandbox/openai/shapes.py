@@ -8,7 +8,7 @@ from typing import Any
 from inference_sandbox.openai.begun import Begun
 from inference_sandbox.openai.errors import ApiError
 from inference_sandbox.openai.following import Piece
-from inference_sandbox.openai.likelihoods import InCompletion, in_chat
+from inference_sandbox.openai.likelihoods import InCompletion, in_chat, of_prompt
 
 Event = dict[str, Any]  # one message of a stream
 
@@ -87,6 +87,12 @@ class Choices(Shape):
             "usage": self._usage(completion_tokens),
         }
 
+    def _prompt_logprobs(self, piece: Piece) -> dict[str, Any]:
+        """Of the prompt that the whole piece answers, where they are wanted."""
+        if self._begun.wanted.prompt_logprobs is None:
+            return {}
+        return {"prompt_logprobs": of_prompt(self._begun.tokenizer, piece.prompt)}
+
     def chunk(self, choices: Sequence[dict[str, Any]]) -> dict[str, Any]:
         usage = {"usage": None} if self._begun.wanted.include_usage else {}
         return {**self._head(self.chunk_object), "choices": list(choices), **usage}
@@ -140,7 +146,8 @@ class Completion(Choices):
         return self._choice(piece, text)
 
     def whole(self, piece: Piece) -> dict[str, Any]:
-        return self._choice(piece, self._echo(piece.choice) + piece.text)
+        choice = self._choice(piece, self._echo(piece.choice) + piece.text)
+        return {**choice, **self._prompt_logprobs(piece)}
 
     def _echo(self, choice: int) -> str:
         """The prompt of the choice, the first time."""
@@ -169,6 +176,11 @@ class Chat(Choices):
     prefix = "chatcmpl"
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
+
+    def answer(self, pieces: Sequence[Piece], completion_tokens: int) -> dict[str, Any]:
+        """All choices have one prompt, of which the answer itself tells."""
+        first = together([piece for piece in pieces if piece.choice == 0])
+        return {**super().answer(pieces, completion_tokens), **self._prompt_logprobs(first)}
 
     def first(self, choice: int) -> list[dict[str, Any]]:
         return [self._delta(Piece(choice), {"role": "assistant", "content": ""})]

@@ -122,6 +122,14 @@ def test_an_earlier_refusal_is_what_the_assistant_said(served: Served) -> None:
     assert [message["content"] for message in said[1::2]] == ["I will not.", "I will not.", "Yes"]
 
 
+def test_the_prompts_logprobs_stand_beside_the_choices_as_in_vllm(served: Served) -> None:
+    answer = talk(served, n=2, temperature=1, extra_body={"prompt_logprobs": 0})
+    told = answer.prompt_logprobs  # type: ignore[attr-defined]
+    assert answer.usage
+    assert len(told) == answer.usage.prompt_tokens
+    assert all(len(entry) == 1 for entry in told[1:])
+
+
 def test_a_name_is_kept_for_templates_that_write_it(served: Served) -> None:
     assert messages_of(served, {**HI, "name": "alice"}) == [{**HI, "name": "alice"}]
 

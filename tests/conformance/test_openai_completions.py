@@ -213,6 +213,25 @@ def test_echo_with_logprobs_tells_the_prompts_too(served: Served) -> None:
     check_offsets(answer.choices[0].text, told.tokens, told.text_offset)
 
 
+def test_prompt_logprobs_are_told_as_by_vllm(served: Served) -> None:
+    asked = {"prompt_logprobs": 2}
+    whole = complete(served, max_tokens=1, extra_body=asked).choices[0]
+    told = whole.prompt_logprobs  # type: ignore[attr-defined]
+    ids = served.runs()[0].prompt_ids
+    assert len(told) == len(ids)
+    assert told[0] is None
+    echoed = complete(served, max_tokens=1, echo=True, logprobs=2).choices[0].logprobs
+    assert echoed
+    assert echoed.token_logprobs
+    for token, entry, logprob in zip(ids[1:], told[1:], echoed.token_logprobs[1:-1], strict=True):
+        assert entry[str(token)]["logprob"] == logprob
+        assert sorted(each["rank"] or 3 for each in entry.values())[:2] == [1, 2]
+    refused = served.post(
+        "/v1/completions", json={"model": served.model, "prompt": "a", "stream": True, **asked}
+    )
+    assert refused.json()["error"]["param"] == "prompt_logprobs"
+
+
 def test_a_likelihood_request_has_one_entry_more_than_its_prompt_also_at_the_end_of_the_text(
     served: Served,
 ) -> None:
