@@ -19,7 +19,7 @@ MOST_ALTERNATIVES = 20  # told with a token
 NEAR_ZERO = 1e-6
 LEAST_REPETITION_PENALTY = 0.01  # logits divided by less may overflow
 # name → (least, most). A step computes in float32: within these nothing becomes 0, NaN or infinite.
-BOUNDS = {
+BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_p": (0, 1),
     "min_p": (0, 1),

@@ -59,7 +59,7 @@ def test_what_is_left_out_has_a_default(program: Client, grant: Grant, tiny: Rel
         ({"prompt": "x" * 3000}, 400, "too_long", "prompt"),
         ({"temperature": -1}, 400, "invalid", "temperature"),
         ({"temperature": "warm"}, 400, "invalid", "temperature"),
-        ({"top_p": 0}, 400, "invalid", "top_p"),
+        ({"top_p": 1.5}, 400, "invalid", "top_p"),
         ({"max_tokens": 0}, 400, "invalid", "max_tokens"),
         ({"max_tokens": 1.5}, 400, "invalid", "max_tokens"),
         ({"seed": -1}, 400, "invalid", "seed"),

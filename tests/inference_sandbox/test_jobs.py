@@ -196,7 +196,7 @@ def test_sixty_four_cells_are_run_and_sixty_five_are_not(browser: Client, tiny: 
         ({"temperatures": "0, 3"}, "The temperature must be from 0 to 2, not 3.0."),
         ({"temperatures": "nan"}, "The temperature must be from 0 to 2, not nan."),
         ({"prompt": ""}, "The prompt is empty"),
-        ({"top_p": "0"}, "Top-p must be above 0"),
+        ({"top_p": "1.5"}, "The top-p must be from 0 to 1"),
     ],
 )
 def test_a_sweep_that_does_not_fit_is_explained(

@@ -154,7 +154,7 @@ def test_with_htmx_the_answer_is_the_live_panel(
         ({"prompt": "x" * 3000}, "The prompt has 3,001 tokens"),
         ({"temperature": "-1"}, "The temperature must be from 0 to 2"),
         ({"temperature": "warm"}, "Enter a number."),
-        ({"top_p": "0"}, "Top-p must be above 0"),
+        ({"top_p": "1.5"}, "The top-p must be from 0 to 1"),
         ({"max_tokens": "99999"}, "Ask for 1 to 1024 tokens"),
         ({"max_tokens": ""}, "This field is required."),
         ({"seed": "-4"}, "The seed must be from 0"),
