@@ -23,7 +23,7 @@ from torch import Tensor
 from inference_sandbox.engine.engine import Engine, SamplingParams
 from inference_sandbox.engine.model import Transformer
 from inference_sandbox.engine.params import ModelArgs
-from inference_sandbox.engine.tokenizer import Tokenizer, TokenizerConfig
+from inference_sandbox.engine.tokenizer import Tokenizer
 
 PROMPT, ANSWER, MANY, LONG = 128, 128, 64, 512
 SHAPES = {  # dim, layers, heads, hidden: the params.json of each
@@ -39,10 +39,9 @@ class NoWords(Tokenizer):
     """No text: the tokens alone are of interest here."""
 
     def __init__(self) -> None:
-        super().__init__(TokenizerConfig())
         self.eos_ids = frozenset()
 
-    def _encode_text(self, text: str) -> list[int]:
+    def encode(self, text: str, *, bos: bool | None = None) -> list[int]:
         return []
 
     def decode(self, ids: Sequence[int]) -> str:

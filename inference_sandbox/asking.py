@@ -192,14 +192,18 @@ def _prompt_tokens(revision: Revision, given: dict[str, Any], limit: int) -> lis
     return ids
 
 
-def tokens_of_text(revision: Revision, text: str, *, bos: bool = False) -> list[int]:
+def tokens_of_text(
+    revision: Revision, text: str, *, bos: bool = False, with_control_tokens: bool = False
+) -> list[int]:
     """A text's own tokens; `bos`: behind the one that begins a text, where the model has it so.
 
-    Raises Refusal for what cannot be a prompt.
+    Control tokens are text, but `with_control_tokens`. Raises Refusal for what cannot be a prompt.
     """
     check_length(len(text), "prompt", limit=tokens.context_limit(revision))
     _check_characters("prompt", text)
-    ids = tokenizer_of(revision).encode(text, bos=None if bos else False)
+    tokenizer = tokenizer_of(revision)
+    encode = tokenizer.encode_with_control_tokens if with_control_tokens else tokenizer.encode
+    ids = encode(text, bos=None if bos else False)
     if not ids:
         raise _empty("prompt")
     return ids

@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from inference_sandbox.engine.tokenizer import Tokenizer
 
 DESCRIPTIONS = ("params.json", "config.json")  # of the model; the engine reads the first there is
-# What load_tokenizer may read, and the descriptions; of these a revision has some.
-FILES = frozenset(
-    {
-        "tokenizer.json",
-        "tokenizer.model",
-        "tokenizer_config.json",
-        "generation_config.json",
-        "chat_template.jinja",
-        *DESCRIPTIONS,
-    }
-)
 UNKNOWN_CONTEXT = 2048  # of LLaMA 1, whose params.json does not name it
 _loading = threading.Lock()
 
@@ -63,10 +52,11 @@ def tokenizer_of(revision: Revision) -> "Tokenizer":
 @lru_cache(maxsize=8)
 def _load(digest: str, revision_id: int) -> "Tokenizer":
     from inference_sandbox.engine.tokenizer import load_tokenizer
+    from inference_sandbox.engine.tokenizer_files import FILES
 
     folder = _folder(digest)
     store = get_store()
-    for artifact in Artifact.objects.filter(revision=revision_id, path__in=FILES):
+    for artifact in Artifact.objects.filter(revision=revision_id, path__in={*FILES, *DESCRIPTIONS}):
         if not (folder / artifact.path).exists():
             store.fetch(artifact.store_key, folder / artifact.path, sha256=artifact.sha256)
     return load_tokenizer(folder)

@@ -4,9 +4,6 @@ Such a client does not say which model it means: it is the one in the address, i
 query, or the only one that the token's person may prompt.
 """
 
-import re
-from typing import TYPE_CHECKING, Any
-
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
@@ -22,9 +19,6 @@ from portal.accounts.models import Account
 from portal.refusals import Refusal
 
 CHARACTERS_OF_A_REQUEST = 4096
-
-if TYPE_CHECKING:
-    from inference_sandbox.engine.tokenizer import Tokenizer
 
 
 @door("GET", "HEAD")
@@ -106,17 +100,4 @@ def _measure(account: Account, revision: Revision, text: str) -> None:
 
 def _tokens(revision: Revision, text: str) -> list[int]:
     """Control tokens count here, as in the tokenizers that clients have themselves."""
-    tokenizer = asking.tokenizer_of(revision)
-    return [token for piece in _pieces(tokenizer, text) for token in _of_piece(revision, piece)]
-
-
-def _pieces(tokenizer: "Tokenizer", text: str) -> list[str]:
-    names = sorted(filter(None, tokenizer.control_tokens), key=len, reverse=True)
-    return re.split(f"({'|'.join(map(re.escape, names)) or '(?!)'})", text)
-
-
-def _of_piece(revision: Revision, piece: str) -> Any:
-    control = asking.tokenizer_of(revision).control_tokens.get(piece)
-    if control is not None:
-        return [control]
-    return asking.tokens_of_text(revision, piece) if piece else []
+    return asking.tokens_of_text(revision, text, with_control_tokens=True) if text else []
