@@ -11,16 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access_requests import selectors, services
-from access_requests.models import Application, Grant, Tier
+from access_requests.models import Application, Tier
 from access_requests.serializers import (
     ApplicationChangesSerializer,
     ApplicationDetailSerializer,
     ApplicationSerializer,
     ApproveSerializer,
-    GrantSerializer,
     NewApplicationSerializer,
-    OptionalReasonSerializer,
-    ReasonSerializer,
     RefuseSerializer,
     ReturnSerializer,
     SubmitSerializer,
@@ -91,7 +88,7 @@ class ApplicationList(generics.ListAPIView[Application]):
         "it is that one (200); your answers are saved to it as long as it may be changed.",
     )
     def post(self, request: Request) -> Response:
-        given = _valid(NewApplicationSerializer, request)
+        given = valid_input(NewApplicationSerializer, request)
         releases = selectors.releases_named(given["releases"])
         actor = asker(request)
         known = set(actor.applications.values_list("pk", flat=True))
@@ -117,7 +114,7 @@ class ApplicationDetail(APIView):
         "What is left out stays.",
     )
     def patch(self, request: Request, pk: int) -> Response:
-        given = _valid(ApplicationChangesSerializer, request)
+        given = valid_input(ApplicationChangesSerializer, request)
         releases = selectors.releases_named(given["releases"]) if "releases" in given else None
         services.save_draft(
             pk, actor=asker(request), releases=releases, answers=given.get("answers")
@@ -125,7 +122,8 @@ class ApplicationDetail(APIView):
         return detail(Application(pk=pk), request)
 
 
-def _valid(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+def valid_input(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The body. Raises ValidationError."""
     serializer = serializer_class(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
@@ -142,7 +140,7 @@ class Act(APIView):
         raise NotImplementedError
 
     def perform(self, request: Request, pk: int) -> Response:
-        given = _valid(self.input, request) if self.input else {}
+        given = valid_input(self.input, request) if self.input else {}
         self.act(pk, asker(request), given)
         return detail(Application(pk=pk), request)
 
@@ -345,94 +343,3 @@ class Appeal(Act):
 
     def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
         services.appeal(pk, actor=actor, text=given["text"])
-
-
-class GrantList(generics.ListAPIView[Grant]):
-    """My grants, newest first; with `?all=1`, for reviewers, everybody's."""
-
-    permission_classes = (HasScope,)
-    scope = Scope.READ
-    serializer_class = GrantSerializer
-
-    def get_queryset(self) -> "QuerySet[Grant]":
-        if getattr(self, "swagger_fake_view", False):
-            return Grant.objects.none()
-        if self.request.query_params.get("all") in (None, "", "0"):
-            return selectors.grants_of(asker(self.request))
-        only_reviewers(asker(self.request))
-        return selectors.seen_by(asker(self.request), selectors.all_grants())
-
-    @extend_schema(
-        operation_id="list_grants",
-        parameters=[OpenApiParameter("all", bool, description="For reviewers.")],
-    )
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
-
-
-class GrantAct(APIView):
-    """One act on one grant."""
-
-    permission_classes = (HasScope,)
-    scope = Scope.REVIEW
-    input: type[serializers.Serializer] = ReasonSerializer
-
-    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        raise NotImplementedError
-
-    def perform(self, request: Request, pk: int) -> Response:
-        self.act(pk, asker(request), _valid(self.input, request))
-        return Response(GrantSerializer(selectors.visible_grant(asker(request), pk)).data)
-
-
-class Revoke(GrantAct):
-    @extend_schema(operation_id="revoke_grant", request=ReasonSerializer, responses=GrantSerializer)
-    def post(self, request: Request, pk: int) -> Response:
-        """End a grant for good (managers): the next use is refused."""
-        return self.perform(request, pk)
-
-    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.revoke(pk, actor=actor, reason=given["reason"])
-
-
-class Suspend(GrantAct):
-    @extend_schema(
-        operation_id="suspend_grant", request=ReasonSerializer, responses=GrantSerializer
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Close a grant until it is reinstated (managers)."""
-        return self.perform(request, pk)
-
-    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.suspend(pk, actor=actor, reason=given["reason"])
-
-
-class Reinstate(GrantAct):
-    input = OptionalReasonSerializer
-
-    @extend_schema(
-        operation_id="reinstate_grant", request=OptionalReasonSerializer, responses=GrantSerializer
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Open a suspended grant again (managers)."""
-        return self.perform(request, pk)
-
-    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.reinstate(pk, actor=actor, reason=given["reason"])
-
-
-class AcceptLicence(GrantAct):
-    scope = Scope.APPLY
-    input = SubmitSerializer
-
-    @extend_schema(
-        operation_id="accept_licence", request=SubmitSerializer, responses=GrantSerializer
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """Accept the new licence version for your grants, by your typed name."""
-        return self.perform(request, pk)
-
-    def act(self, pk: int, actor: Account, given: dict[str, Any]) -> None:
-        services.accept_licence(
-            pk, actor=actor, typed_name=given["typed_name"], text_sha256=given.get("licence_sha256")
-        )

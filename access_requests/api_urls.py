@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from access_requests import api, form_api, past_api, review_api, witness_api
+from access_requests import api, form_api, grant_api, past_api, review_api, witness_api
 
 urlpatterns = [
     path("releases/<slug:slug>/form/", form_api.ApplicationForm.as_view(), name="api-release-form"),
@@ -58,9 +58,13 @@ urlpatterns = [
         name="api-application-go-without",
     ),
     path("witnesses/<int:pk>/again/", witness_api.AskAgain.as_view(), name="api-witness-again"),
-    path("grants/", api.GrantList.as_view(), name="api-grants"),
-    path("grants/<int:pk>/revoke/", api.Revoke.as_view(), name="api-grant-revoke"),
-    path("grants/<int:pk>/suspend/", api.Suspend.as_view(), name="api-grant-suspend"),
-    path("grants/<int:pk>/reinstate/", api.Reinstate.as_view(), name="api-grant-reinstate"),
-    path("grants/<int:pk>/accept_licence/", api.AcceptLicence.as_view(), name="api-grant-accept"),
+    path("grants/", grant_api.GrantList.as_view(), name="api-grants"),
+    path("grants/<int:pk>/revoke/", grant_api.Revoke.as_view(), name="api-grant-revoke"),
+    path("grants/<int:pk>/suspend/", grant_api.Suspend.as_view(), name="api-grant-suspend"),
+    path("grants/<int:pk>/reinstate/", grant_api.Reinstate.as_view(), name="api-grant-reinstate"),
+    path(
+        "grants/<int:pk>/accept_licence/",
+        grant_api.AcceptLicence.as_view(),
+        name="api-grant-accept",
+    ),
 ]

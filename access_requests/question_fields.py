@@ -83,7 +83,9 @@ class AnswersFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no
     target_class = AnswersField
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        component = ResolvedComponent("Answer", ResolvedComponent.SCHEMA, ANSWER, "Answer")
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+            "Answer", ResolvedComponent.SCHEMA, ANSWER, "Answer"
+        )
         auto_schema.registry.register_on_missing(component)
         return {
             "type": "object",

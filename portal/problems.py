@@ -1,5 +1,6 @@
 """How a refusal reaches its reader: problem+json for programs, a page for browsers, one line for curl."""
 
+from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
@@ -158,6 +159,7 @@ def too_large(most: int) -> Refusal:
 
 def _fields(detail: Any, path: str = "") -> dict[str, list[str]]:
     """Each field with its errors; one inside of another is named `messages.0.role`."""
+    inner: Iterable[tuple[Any, Any]]
     if isinstance(detail, dict):
         inner = detail.items()
     elif isinstance(detail, list) and any(isinstance(one, dict | list) for one in detail):

@@ -67,7 +67,8 @@ class MyAccount(APIView):
     @extend_schema(operation_id="get_account", responses=AccountSerializer)
     def get(self, request: Request) -> Response:
         """My account, with the affiliation that my next application is submitted with."""
-        return _response(request)
+        assert isinstance(request.user, Account)
+        return _response(request.user)
 
     @extend_schema(
         operation_id="update_account",
@@ -80,9 +81,9 @@ class MyAccount(APIView):
         serializer.is_valid(raise_exception=True)
         assert isinstance(request.user, Account)
         profile.update_profile(actor=request.user, **serializer.validated_data)
-        return _response(request)
+        return _response(request.user)
 
 
-def _response(request: Request) -> Response:
-    account = Account.objects.select_related("affiliation").get(pk=request.user.pk)
-    return Response(AccountSerializer(account).data)
+def _response(account: Account) -> Response:
+    saved = Account.objects.select_related("affiliation").get(pk=account.pk)
+    return Response(AccountSerializer(saved).data)

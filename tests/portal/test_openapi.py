@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from portal.accounts.models import Account
-from portal.openapi import document
+from tests.openapi import described_api
 from tests.people import with_token
 
 JSON = "application/json"
@@ -32,7 +32,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    return document()
+    return described_api()
 
 
 def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
