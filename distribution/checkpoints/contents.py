@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from distribution import folders
+from distribution.checkpoints.gguf_files import check_gguf
 from distribution.checkpoints.headers import read_header
 from distribution.checkpoints.pickles import ImportFound, UnclearPickle, pickles_in
 from distribution.checkpoints.torch_archives import FIRST
@@ -67,6 +68,8 @@ def check_content(path: Path, *, with_code: bool = False) -> None:
             _check_numpy(name, suffix, content)
     if is_zip or suffix in PICKLED or suffix == ".safetensors":
         read_header(path)
+    if suffix == ".gguf":
+        check_gguf(path)
     _check_code(path, suffix, with_code)
 
 
@@ -183,8 +186,6 @@ def _check_numpy(name: str, suffix: str, content: mmap) -> None:
             )
     elif suffix == ".npy":
         raise PublishError(f"{name} is no NumPy array. Copy it again from its source.")
-    if suffix == ".gguf" and content[:4] != b"GGUF":
-        raise PublishError(f"{name} is no GGUF file. Copy it again from its source.")
 
 
 def _check_code(path: Path, suffix: str, with_code: bool) -> None:
