@@ -15,6 +15,7 @@ from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Release
 from tests.inference_sandbox.conftest import Prompt
 from tests.inference_sandbox.reading import Heard, hear
+from tests.openapi import check_answer
 from tests.people import with_token
 
 RUNS = "/api/v1/runs/"
@@ -42,6 +43,27 @@ def test_a_run_is_started_by_repo_id_or_slug(program: Client, grant: Grant, tiny
         run = Run.objects.get(pk=response.json()["id"])
         assert response.json().items() >= {"stream": f"{RUNS}{run.pk}/stream/"}.items()
         assert (run.max_tokens, run.seed, run.mode) == (4, 3, "plain")
+
+
+def test_runs_have_the_shape_that_the_document_describes(
+    program: Client, grant: Grant, tiny: Release
+) -> None:
+    body = {"prompt": "Once", "logit_bias": {"3": 1.5}, "stop": ["."], "logprobs": 2}
+    started = start(program, release=tiny.slug, **body)
+    check_answer("POST", RUNS, started)
+    run = Run.objects.get(pk=started.json()["id"])
+    for address, path in (
+        (RUNS, RUNS),
+        (f"{RUNS}{run.pk}/", f"{RUNS}{{run_id}}/"),
+        (f"/api/v1/releases/{tiny.slug}/files/", "/api/v1/releases/{slug}/files/"),
+        (f"/api/v1/releases/{tiny.slug}/quota/", "/api/v1/releases/{slug}/quota/"),
+    ):
+        check_answer("GET", path, program.get(address))
+    run.output, run.output_ids, run.status = "A text.", [3, 4, 5], "finished"
+    run.messages = [{"role": "user", "content": "Once"}]
+    run.save()
+    check_answer("GET", f"{RUNS}{{run_id}}/", program.get(f"{RUNS}{run.pk}/"))
+    check_answer("POST", f"{RUNS}{{run_id}}/cancel/", program.post(f"{RUNS}{run.pk}/cancel/"))
 
 
 def test_what_is_left_out_has_a_default(program: Client, grant: Grant, tiny: Release) -> None:
