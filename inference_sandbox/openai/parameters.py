@@ -140,22 +140,23 @@ NOT_STORED = "responses are not stored. Send the whole conversation in `input`."
 
 RESPONSES: Table = {
     **COMMON,
+    # What a chat rejects, a response rejects too.
+    **{name: each for name, each in CHAT.items() if each.handling is Handling.REJECTED},
     **supported("input", "instructions", "max_output_tokens", "include", "top_logprobs"),
     **supported("text", "reasoning"),  # as far as OF_RESPONSES says
     **ignored("max_tool_calls", "parallel_tool_calls", "access_programs", "background_options"),
     **ignored("image"),  # how images are read, and there are none
     **rejected("use `max_output_tokens`.", "max_tokens", "max_completion_tokens"),
     **rejected(f"a response says nothing of its input. {LEAVE_OUT}", "prompt_logprobs"),
+    **rejected("use `include` and `top_logprobs`.", "return_token_ids", neutral=(False,)),
+    **rejected("use `input`.", "messages"),
     **rejected("use `include` and `top_logprobs`.", "logprobs", neutral=(False,)),
     **rejected("a response is one answer. Leave it out.", "n", "best_of", neutral=(1,)),
-    **rejected(NO_TOOLS, "tools", neutral=([],)),
-    **rejected(NO_TOOLS, "tool_choice", neutral=("none", "auto")),
     **rejected(NOT_STORED, "previous_response_id", "conversation"),
     **rejected(NOT_STORED, "background", neutral=(False,)),
     **rejected("prompt templates are not stored. Send the text in `input`.", "prompt"),
     **rejected(WHOLE_PROMPT, "truncation", neutral=("disabled",)),
     **rejected(WHOLE_PROMPT, "context_management", neutral=([],)),
-    **rejected(f"the answer is all that you get. {LEAVE_OUT}", "moderation", neutral=({},)),
 }
 # What stands in the objects among its parameters.
 OF_RESPONSES: Mapping[str, Table] = {

@@ -10,7 +10,8 @@ from inference_sandbox.openai.wanted import SPOKEN_AS, Wanted, common
 
 LOGPROBS = "message.output_text.logprobs"
 ROLES = ("user", "assistant", "system", "developer")
-TEXT_PARTS = ("input_text", "output_text")
+# Kind of a content → the field that has its text.
+TEXT_PARTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 # Fields that the answer repeats as they were sent.
 REPEATED = (
     *("instructions", "max_output_tokens", "max_tool_calls", "prompt_cache_key"),
@@ -95,7 +96,7 @@ def _message(item: Any) -> dict[str, str]:
 def _content(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise wrong("input", "messages, each with a content of text")
     return "".join(map(_text_of_part, value))
 
@@ -104,8 +105,9 @@ def _text_of_part(part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind not in TEXT_PARTS:
         raise unsupported(
-            "input", f"a content is {' or '.join(TEXT_PARTS)}, not `{str(kind)[:40]}`."
+            "input", f"a content is input_text or output_text, not `{str(kind)[:40]}`."
         )
-    if not isinstance(part.get("text"), str):
-        raise wrong("input", f"messages in which each {kind} has a `text`")
-    return str(part["text"])
+    text = part.get(TEXT_PARTS[kind])
+    if not isinstance(text, str):
+        raise wrong("input", f"messages in which each {kind} has a text")
+    return text

@@ -100,4 +100,6 @@ def test_the_ai_sdk_holds_a_conversation(served: Served, tmp_path: Path) -> None
         assert (done[name]["status"], error["param"]) == (400, param)
         assert error["code"] == "unsupported_parameter"
     assert done["closed"]["body"]["error"]["code"] == "model_not_found"
-    assert done["long"]["body"]["error"]["code"] == "context_length_exceeded"
+    error = done["long"]["body"]["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert "maximum context length is" in error["message"]

@@ -81,6 +81,7 @@ def test_a_conversation_comes_as_messages_of_every_form(served: Served) -> None:
             {"role": "developer", "content": "Be brief."},
             {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
             first.output[0].to_dict(),
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
             {"type": "message", "role": "user", "content": "And?"},
         ],
     )
@@ -88,6 +89,7 @@ def test_a_conversation_comes_as_messages_of_every_form(served: Served) -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": first.output_text},
+        {"role": "assistant", "content": "No."},
         {"role": "user", "content": "And?"},
     ]
 
@@ -189,6 +191,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input"),
     ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input"),
     ({"extra_body": {"n": 2}}, "n"),
+    ({"extra_body": {"messages": [{"role": "user", "content": "Hi"}]}}, "messages"),
+    ({"extra_body": {"return_token_ids": True}}, "return_token_ids"),
 ]
 
 
@@ -240,6 +244,7 @@ def test_a_prompt_that_is_too_long_says_what_clients_look_for(served: Served) ->
     with pytest.raises(openai.BadRequestError) as raised:
         respond(served, input="x" * 2000)
     assert raised.value.code == "context_length_exceeded"
+    assert "maximum context length is" in raised.value.message
 
 
 def test_nothing_is_stored_and_the_answer_says_so(served: Served) -> None:
