@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer as Library
 from tokenizers import models
 
 from inference_sandbox.engine.tokenizer import Tokenizer, TokenizerError, load_tokenizer
+from tests.inference_sandbox.engine.test_tokenizer import mistral_model
 from tests.inference_sandbox.engine.vocabularies import (
     CONFIG,
     CONTROLS,
@@ -79,6 +82,32 @@ def lossless(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @given(text=TEXTS.map(lambda text: text.replace("▁", "").replace("<0x0A>", "").lstrip(" ")))
 def test_what_is_written_comes_back(lossless: Tokenizer, text: str) -> None:
     assert lossless.decode(lossless.encode(text)) == text
+
+
+@pytest.fixture(scope="module", params=["sentencepiece_bpe", "sentencepiece_unigram", "mistral"])
+def with_library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tokenizer, SentencePieceProcessor]:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "mistral":
+        shutil.copy(mistral_model(), folder / "tokenizer.model")
+    else:
+        KINDS[request.param](folder)
+    library = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    return load_tokenizer(folder), library
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    text=st.lists(st.sampled_from(["the ", "<h1>", "  ", "▁", "ﬁ"]) | st.text(max_size=8)).map(
+        "".join
+    )
+)
+def test_text_has_the_tokens_of_sentencepiece(
+    with_library: tuple[Tokenizer, SentencePieceProcessor], text: str
+) -> None:
+    tokenizer, library = with_library
+    assert tokenizer.encode(text, bos=False) == library.encode(text)
 
 
 def test_the_template_still_writes_its_control_tokens(tokenizer: Tokenizer) -> None:
