@@ -41,6 +41,8 @@ def options(vocab_size: int, context: int) -> dict[str, st.SearchStrategy[Any]]:
             tokens(vocab_size), mostly(st.floats(-100, 100), odd_floats), max_size=3
         ),
         "stop": st.lists(st.text(st.characters(), min_size=1, max_size=3), max_size=3),
+        "stop_token_ids": st.lists(tokens(vocab_size), max_size=2),
+        "min_tokens": mostly(st.integers(0, 5), odd_integers),
         "seed": mostly(st.integers(0, 99), odd_integers),
         "ignore_eos": st.booleans(),
         "logprobs": mostly(st.none() | st.integers(0, 20), odd_integers),
