@@ -209,6 +209,26 @@ def tokens_of_text(
     return ids
 
 
+def tokens_of_chat(
+    revision: Revision, messages: Sequence[Mapping[str, str]], *, bos: bool = False
+) -> list[int]:
+    """A conversation's tokens where they are to be others than those of a run in mode chat.
+
+    bos: behind the token that begins a text, which most templates write by themselves. Raises
+    Refusal for what cannot be a prompt.
+    """
+    from inference_sandbox.engine.tokenizer import TokenizerError
+
+    _check_lengths({"messages": messages}, tokens.context_limit(revision))
+    _check_messages(messages)
+    tokenizer = tokenizer_of(revision)
+    try:
+        ids = tokenizer.encode_chat(messages)
+    except TokenizerError as error:
+        raise invalid("messages", str(error)) from error
+    return [*(tokenizer.encode("") if bos else ()), *ids]
+
+
 def _check_messages(messages: Sequence[Mapping[str, str]]) -> None:
     """Any may be empty but the question: what a person says last, or all that is said."""
     for message in messages:

@@ -46,7 +46,7 @@ class Wanted:
 def completion(body: Body, model: str = "") -> Wanted:
     """A request to `completions`."""
     parameters.check(body, parameters.COMPLETIONS)
-    values = common(body, model)
+    values = common(body, model, begins=True)
     if body.whole("best_of", values["n"]) != values["n"]:
         raise unsupported("best_of", "every choice that is made is returned. Leave it out.")
     return Wanted(
@@ -56,7 +56,6 @@ def completion(body: Body, model: str = "") -> Wanted:
         max_tokens=body.whole("max_tokens", 16),
         logprobs=body.whole("logprobs"),
         echo=body.flag("echo"),
-        add_special_tokens=body.flag("add_special_tokens", default=True),
     )
 
 
@@ -80,8 +79,12 @@ def chat(body: Body, model: str = "") -> Wanted:
     )
 
 
-def common(body: Body, model: str) -> dict[str, Any]:
-    """What both kinds of request have. A model that the address names is meant, whatever else is."""
+def common(body: Body, model: str, *, begins: bool = False) -> dict[str, Any]:
+    """What all kinds of request have. A model that the address names is meant, whatever else is.
+
+    begins: whether a prompt begins with the model's BOS where the request does not say; the
+    template of a conversation writes it by itself.
+    """
     options = Body(body.table("stream_options"))
     n = 1 if body.get("n") is None else body.whole("n") or 0
     if not 1 <= n <= MOST_RUNS_OF_A_JOB:
@@ -93,6 +96,7 @@ def common(body: Body, model: str) -> dict[str, Any]:
         "include_usage": options.flag("include_usage"),
         "token_ids": body.flag("return_token_ids"),
         "prompt_logprobs": _prompt_logprobs(body),
+        "add_special_tokens": body.flag("add_special_tokens", default=begins),
         "seed": body.whole("seed"),
         "sampling": _sampling(body),
     }
