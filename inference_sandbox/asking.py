@@ -210,12 +210,17 @@ def tokens_of_text(
 
 
 def tokens_of_chat(
-    revision: Revision, messages: Sequence[Mapping[str, str]], *, bos: bool = False
+    revision: Revision,
+    messages: Sequence[Mapping[str, str]],
+    *,
+    bos: bool = False,
+    continue_final_message: bool = False,
 ) -> list[int]:
     """A conversation's tokens where they are to be others than those of a run in mode chat.
 
-    bos: behind the token that begins a text, which most templates write by themselves. Raises
-    Refusal for what cannot be a prompt.
+    bos: behind the token that begins a text, which most templates write by themselves.
+    continue_final_message: up to the end of what was said last, for the model to go on with it.
+    Raises Refusal for what cannot be a prompt.
     """
     from inference_sandbox.engine.tokenizer import TokenizerError
 
@@ -223,7 +228,7 @@ def tokens_of_chat(
     _check_messages(messages)
     tokenizer = tokenizer_of(revision)
     try:
-        ids = tokenizer.encode_chat(messages)
+        ids = tokenizer.encode_chat(messages, continue_final_message=continue_final_message)
     except TokenizerError as error:
         raise invalid("messages", str(error)) from error
     return [*(tokenizer.encode("") if bos else ()), *ids]

@@ -89,8 +89,8 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
             _check(name, getattr(self, name), least, most)
-        for name, most in (("max_tokens", math.inf), ("min_tokens", math.inf), ("top_k", math.inf)):
-            _check(name, getattr(self, name), 0, most)
+        for name in ("max_tokens", "min_tokens", "top_k"):
+            _check(name, getattr(self, name), 0, math.inf)
         _check("seed", self.seed, -MAX_SEED, MAX_SEED)
         for name in ("logprobs", "prompt_logprobs"):
             if (count := getattr(self, name)) is not None:

@@ -75,8 +75,13 @@ def _text(wanted: Wanted, ids: list[int]) -> Asked:
 
 def _conversation(revision: Revision, wanted: Wanted) -> Asked:
     chat = Asked(mode=Run.Mode.CHAT, messages=wanted.messages)
-    if wanted.add_special_tokens:
-        ids = asking.tokens_of_chat(revision, wanted.messages, bos=True)
+    if wanted.add_special_tokens or wanted.continues:
+        ids = asking.tokens_of_chat(
+            revision,
+            wanted.messages,
+            bos=wanted.add_special_tokens,
+            continue_final_message=wanted.continues,
+        )
         chat = Asked(mode=Run.Mode.CHAT, prompt_ids=ids)
     if wanted.max_tokens is not None:
         return Asked(**chat, max_tokens=wanted.max_tokens)

@@ -132,8 +132,7 @@ CHAT: Table = {
         "best_of",
         neutral=(False, 1),
     ),
-    **rejected("it is not supported yet.", "continue_final_message", neutral=(False,)),
-    **rejected("it is not supported yet.", "add_generation_prompt", neutral=(True,)),
+    **supported("continue_final_message", "add_generation_prompt"),
 }
 
 NOT_STORED = "responses are not stored. Send the whole conversation in `input`."
@@ -150,6 +149,8 @@ RESPONSES: Table = {
     **rejected(f"a response says nothing of its input. {LEAVE_OUT}", "prompt_logprobs"),
     **rejected("use `include` and `top_logprobs`.", "return_token_ids", neutral=(False,)),
     **rejected("use `input`.", "messages"),
+    **rejected("use /v1/chat/completions.", "continue_final_message", neutral=(False,)),
+    **rejected("use /v1/chat/completions.", "add_generation_prompt", neutral=(True,)),
     **rejected("use `include` and `top_logprobs`.", "logprobs", neutral=(False,)),
     **rejected("a response is one answer. Leave it out.", "n", "best_of", neutral=(1,)),
     **rejected(NOT_STORED, "previous_response_id", "conversation"),

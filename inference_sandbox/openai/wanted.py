@@ -33,6 +33,7 @@ class Wanted:
     prompts: Sequence[Prompt] = ()
     messages: Sequence[dict[str, str]] = ()
     echo: bool = False
+    continues: bool = False  # the last message, instead of answering it
     add_special_tokens: bool = False  # the token that begins a text, before a prompt
     is_response: bool = False
     repeated: Mapping[str, Any] = field(default_factory=dict)  # fields that the answer repeats
@@ -70,6 +71,7 @@ def chat(body: Body, model: str = "") -> Wanted:
         **common(body, model),
         is_chat=True,
         messages=_messages(body),
+        continues=_continues(body),
         max_tokens=body.whole("max_completion_tokens", body.whole("max_tokens")),
         logprobs=(told or 0) if body.flag("logprobs") else None,
         names={
@@ -175,6 +177,22 @@ def _prompt(value: Any) -> Prompt:
 
 def _is_token(value: Any) -> bool:
     return type(value) is int
+
+
+def _continues(body: Body) -> bool:
+    """`continue_final_message` with `add_generation_prompt`, which is its opposite."""
+    continues = body.flag("continue_final_message")
+    begins = body.flag("add_generation_prompt", default=not continues)
+    if continues and begins:
+        raise invalid(
+            "add_generation_prompt",
+            "`add_generation_prompt` and `continue_final_message` exclude each other.",
+        )
+    if not continues and not begins:
+        raise unsupported(
+            "add_generation_prompt", "it can be false with `continue_final_message` only."
+        )
+    return continues
 
 
 def _messages(body: Body) -> list[dict[str, str]]:

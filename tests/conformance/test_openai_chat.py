@@ -6,7 +6,6 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
-from inference_sandbox.engine.tokenizer import Tokenizer, TokenizerError
 from tests.conformance.openai_server import BOS, EOS, Served, key_of
 from tests.conformance.openai_server import _django_db_helper as _django_db_helper
 from tests.conformance.openai_server import local_store as local_store
@@ -129,31 +128,6 @@ def test_the_prompts_logprobs_stand_beside_the_choices_as_in_vllm(served: Served
     assert answer.usage
     assert len(told) == answer.usage.prompt_tokens
     assert all(len(entry) == 1 for entry in told[1:])
-
-
-def test_special_tokens_come_before_what_the_template_writes_where_they_are_asked_for(
-    served: Served,
-) -> None:
-    plain = talk(served)
-    begun = talk(served, extra_body={"add_special_tokens": True})
-    assert plain.usage
-    assert begun.usage
-    assert begun.usage.prompt_tokens == plain.usage.prompt_tokens + 1
-    run = served.runs()[0]
-    assert (run.mode, run.prompt_ids[0]) == ("chat", BOS)
-
-
-def test_a_conversation_that_the_template_refuses_is_a_bad_request_in_json(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*args: object, **options: object) -> None:
-        raise TokenizerError("The chat template refuses this conversation: roles must alternate")
-
-    monkeypatch.setattr(Tokenizer, "render_chat", refuse)
-    with pytest.raises(openai.BadRequestError) as raised:
-        talk(served)
-    assert (raised.value.param, raised.value.code) == ("messages", "invalid_value")
-    assert "roles must alternate" in raised.value.message
 
 
 def test_a_name_is_kept_for_templates_that_write_it(served: Served) -> None:
