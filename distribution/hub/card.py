@@ -6,19 +6,25 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from distribution.hub import contents
 from distribution.models import Revision
 from portal.catalog.models import Release
 
-NAME = "README.md"
+NAME = contents.CARD
 # Downloads are decided by people: the automatic rules of a family open the sandbox alone.
 GATED = "manual"
 TASK = "text-generation"
 
 
-def metadata(release: Release) -> dict[str, Any]:
-    """What the block says, and `cardData` of the API."""
+def metadata(release: Release, revision: Revision | None) -> dict[str, Any]:
+    """`cardData` of the API: what the block says, the publisher's own or the one that we write."""
+    return (revision and contents.card(revision)) or _written(release, revision)
+
+
+def _written(release: Release, revision: Revision | None) -> dict[str, Any]:
     licence = release.family.licence
     page = settings.BASE_URL + release.get_absolute_url()
+    found = libraries(revision)
     return {
         "license": "other",
         "license_name": licence.slug,
@@ -28,12 +34,31 @@ def metadata(release: Release) -> dict[str, Any]:
         "tags": [release.family.slug],
         "extra_gated_heading": f"{release.name} is given to people, case by case",
         "extra_gated_description": f"Apply at {page}",
+        **({"library_name": found[0]} if found else {}),
     }
 
 
 def tags(release: Release, revision: Revision | None) -> list[str]:
-    """For lists and their filters."""
-    return [release.family.slug, TASK, "license:other", *libraries(revision)]
+    """For lists and their filters, from the block and the files."""
+    block = metadata(release, revision)
+    named = [
+        release.family.slug,
+        task(release, revision),
+        f"license:{block.get('license', 'other')}",
+    ]
+    named += [f"base_model:{name}" for name in _texts(block.get("base_model"))]
+    named += [*_texts(block.get("language")), *_texts(block.get("tags")), *libraries(revision)]
+    return list(dict.fromkeys(named))
+
+
+def task(release: Release, revision: Revision | None) -> str:
+    """`pipeline_tag`"""
+    return str(metadata(release, revision).get("pipeline_tag") or TASK)
+
+
+def _texts(value: Any) -> list[str]:
+    """The values of a key of the block that takes one or several."""
+    return [value] if isinstance(value, str) else value if isinstance(value, list) else []
 
 
 def libraries(revision: Revision | None) -> list[str]:
@@ -47,10 +72,8 @@ def libraries(revision: Revision | None) -> list[str]:
 
 def readme(release: Release, revision: Revision) -> bytes:
     """The block, then the card as the release's page shows it. A value in JSON is a value in YAML."""
-    block = metadata(release)
-    if found := libraries(revision):
-        block["library_name"] = found[0]
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in block.items()]
+    block = _written(release, revision).items()
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in block]
     card = release.model_card or f"# {release.name}\n\n{release.summary}"
     return "\n".join(["---", *lines, "---", "", card.strip(), ""]).encode()
 

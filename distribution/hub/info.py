@@ -28,7 +28,7 @@ def listed(release: Release, revision: Revision | None) -> Fields:
         "downloads": 0,
         "likes": 0,
         "tags": card.tags(release, revision),
-        "pipeline_tag": card.TASK,
+        "pipeline_tag": card.task(release, revision),
     }
     if revision:
         fields |= {"sha": revision.digest, "lastModified": hub_words.moment(revision.created_at)}
@@ -68,7 +68,7 @@ def _used_storage(release: Release, revision: Revision) -> int:
 # Fields that cost a query or a read of the store, by their names.
 DETAILS: dict[str, Callable[[Release, Revision], Any]] = {
     "createdAt": _created_at,
-    "cardData": lambda release, _: card.metadata(release),
+    "cardData": card.metadata,
     "siblings": _siblings,
     "usedStorage": _used_storage,
     "config": lambda _, revision: contents.config(revision),

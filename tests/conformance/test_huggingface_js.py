@@ -123,7 +123,7 @@ def expected(hub: Hub) -> dict[str, Any]:
             "downloads": 0,
             "updatedAt": True,
             "sha": hub.sha,
-            "cardData": card.metadata(hub.release),
+            "cardData": card.metadata(hub.release, hub.revision),
             "filePaths": sorted(contents),
             "safetensors": {"parameters": {"BF16": PARAMETERS}, "total": PARAMETERS},
         },
