@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,6 +75,21 @@ def test_the_proxy_makes_the_range_and_the_resume(
     target.write_bytes(content[:1000])
     assert run_curl("-f", "-C", "-", "-o", str(target), url).returncode == 0
     assert target.read_bytes() == content
+
+
+def test_the_proxy_dates_a_file_as_our_door_does(url: str, shard: Artifact) -> None:
+    """Not by the file in the store, which an earlier revision may have brought."""
+    date = "Wed, 04 Mar 2026 05:06:07 GMT"
+    Revision.objects.update(created_at=datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
+    for headers in ({}, {"Range": "bytes=0-9"}):
+        assert httpx.get(url, headers=headers).headers["Last-Modified"] == date
+    assert httpx.head(url).headers["Last-Modified"] == date
+    known = httpx.get(url, headers={"If-Modified-Since": date})
+    assert (known.status_code, known.content) == (304, b"")
+    older = {"If-Modified-Since": "Wed, 04 Mar 2026 05:06:06 GMT"}
+    assert httpx.get(url, headers=older).status_code == 200
+    tag = {"If-Modified-Since": date, "If-None-Match": '"other"'}
+    assert httpx.get(url, headers=tag).status_code == 200
 
 
 @pytest.mark.parametrize(
