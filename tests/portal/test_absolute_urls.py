@@ -102,7 +102,7 @@ def test_nothing_else_of_ours_asks_a_request_for_its_host() -> None:
         for file in (ROOT / folder).rglob("*.py")
         if re.search(r"build_absolute_uri|get_host\(|HTTP_HOST|get_current_site", file.read_text())
     }
-    assert users == {"portal/accounts/views.py", "portal/straight.py"}
+    assert users == {"distribution/hub/views.py", "portal/accounts/views.py", "portal/straight.py"}
 
 
 def test_an_absolute_address_keeps_path_and_query() -> None:
