@@ -132,6 +132,18 @@ def test_who_refuses_tokens_and_takes_text_is_asked_with_text(
     assert stub.prompts == [ids, line, "\n", "Once", "Once"], "tried once, and remembered"
 
 
+def test_prefixes_are_shared_within_one_account_there_too(
+    stub: Stub, runner: ForeignRunner
+) -> None:
+    greedy = SamplingParams(temperature=1.0, top_p=0.0)
+    for user in ("alice", "mallory", ""):
+        assert list(runner.submit("a", runner._tokenizer.encode("Once"), greedy, user=user))
+    assert [body.get("cache_salt") for body in stub.asked] == ["alice", "mallory", None]
+    assert {(body["temperature"], body["top_p"]) for body in stub.asked} == {(0.0, 1.0)}, (
+        "vLLM refuses a top_p of 0"
+    )
+
+
 def test_who_takes_tokens_is_asked_with_tokens_whatever_else_it_refuses(
     stub: Stub, runner: ForeignRunner
 ) -> None:

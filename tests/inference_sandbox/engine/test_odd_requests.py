@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from inference_sandbox.engine.engine import Engine, SamplingParams, StepOutput
@@ -104,6 +104,7 @@ def test_three_peoples_streams_go_on_beside_odd_requests(
         max_examples=20,
         deadline=None,
         database=None,
+        phases=[Phase.generate],  # what has gone wrong stays so: nothing can be made smaller
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
     )
     @given(st.lists(requests, min_size=1, max_size=4))
