@@ -14,7 +14,7 @@ from inference_sandbox.openai.shapes import Event, Shape, together
 RESPONSE_ID, MESSAGE_ID = "resp_", "msg_"
 PLACE = {"output_index": 0, "content_index": 0}
 # No field of the request changes these.
-FIXED = {
+FIXED: dict[str, Any] = {
     "background": False,
     "conversation": None,
     "previous_response_id": None,
