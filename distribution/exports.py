@@ -61,7 +61,7 @@ class Export(APIView):
             self.request._request,
             content,
             content_type,
-            modified_at=of and of.created_at,
+            modified_at=of.created_at if of else None,
             of_branch=selectors.is_branch(self.kwargs["revision"]),
         )
         return self.attachment(response, name)
