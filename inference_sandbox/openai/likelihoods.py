@@ -120,7 +120,9 @@ def of_prompt(
 
 def _by_id(tokenizer: "Tokenizer", record: Record) -> dict[str, dict[str, Any]]:
     token, _, logprob, _, alternatives = record
-    ranked = [(other, lp, rank) for rank, (other, _, lp) in enumerate(alternatives, start=1)]
+    ranked: list[tuple[int, float, int | None]] = [
+        (other, lp, rank) for rank, (other, _, lp) in enumerate(alternatives, start=1)
+    ]
     if token not in [other for other, _, _ in ranked]:
         ranked.append((token, logprob, None))  # below those that are known
     return {

@@ -212,10 +212,11 @@ def _message(value: Any) -> dict[str, str]:
             raise unsupported("messages", f"a message has `{name}`, {parameters.TEXT_ONLY}")
     role = str(value["role"])
     message = {"role": SPOKEN_AS.get(role, role), "content": _content(value)}
-    if (name := value.get("name")) is not None:
-        if not isinstance(name, str):
+    speaker = value.get("name")
+    if speaker is not None:
+        if not isinstance(speaker, str):
             raise wrong("messages", "messages whose `name` is a string")
-        message["name"] = name  # which some templates write
+        message["name"] = speaker  # which some templates write
     return message
 
 

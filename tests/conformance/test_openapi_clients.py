@@ -17,7 +17,7 @@ CLIENTS = ROOT / "tests/clients"
 CONFIG = "content_type_overrides:\n  application/metalink4+xml: text/plain\n"
 STRICT = ["--strict", "--noUncheckedIndexedAccess", "--module", "nodenext", "--target", "es2023"]
 
-pytestmark = all_only
+pytestmark = [all_only, pytest.mark.timeout(900)]  # a site, a generator and a compiler
 
 
 @dataclass(frozen=True)
