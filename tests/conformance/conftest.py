@@ -1,9 +1,10 @@
 """A release behind the real server, and clients of the hub that know nothing of this project."""
 
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.distribution.conftest import s3 as s3
 from tests.distribution.conftest import s3_server as s3_server
 from tests.distribution.conftest import store
 from tests.distribution.weights import granted
+from tests.inference_sandbox.conftest import celery_worker
 
 REPO = "meta/llama-7b"
 local_store = store  # the fixture that gives each test an empty directory; asked for by `hub` alone
@@ -80,6 +82,17 @@ class Hub:
             text=True,
             timeout=120,
         )
+
+
+@pytest.fixture(scope="session")
+def worker_of(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any
+) -> Iterator[str]:
+    """A worker for the releases of this slug, which come and go with the files of tests."""
+    slug = f"tiny-{secrets.token_hex(4)}"
+    with django_db_blocker.unblock():
+        with celery_worker(slug, tmp_path_factory.mktemp("worker") / "worker.log"):
+            yield slug
 
 
 @pytest.fixture(scope="session")

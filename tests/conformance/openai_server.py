@@ -1,10 +1,9 @@
 """The site behind a real server, with a real worker on a tiny model, for clients of OpenAI's API.
 
-Made once for a whole file of tests, and the worker once for all of them: it takes seconds to start.
+Made once for a whole file of tests, and the worker (`worker_of` in conftest.py) once for all of them: it takes seconds to start.
 What a test changes, it undoes.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from access_requests.models import Grant
 from inference_sandbox.models import Run
 from portal.accounts.models import Account, ApiToken, Scope
 from portal.catalog.models import Family, Licence, LicenceVersion, Release
-from tests.inference_sandbox.conftest import celery_worker, give, tiny_release
+from tests.inference_sandbox.conftest import give, tiny_release
 from tests.inference_sandbox.engine.releases import write_tiny
 from tests.people import person
 from tests.serving import serving_site
@@ -58,17 +57,6 @@ class Served:
     def runs(self) -> list[Run]:
         """alice's, newest first."""
         return list(Run.objects.filter(account=self.alice))
-
-
-@pytest.fixture(scope="session")
-def worker_of(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any
-) -> Iterator[str]:
-    """A worker for the releases of this slug, which come and go with the files of tests."""
-    slug = f"tiny-{secrets.token_hex(4)}"
-    with django_db_blocker.unblock():
-        with celery_worker(slug, tmp_path_factory.mktemp("worker") / "worker.log"):
-            yield slug
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from tests.conformance.openai_server import _django_db_helper as _django_db_help
 from tests.conformance.openai_server import local_store as local_store
 from tests.conformance.openai_server import served as served
 from tests.conformance.openai_server import store as store
-from tests.conformance.openai_server import worker_of as worker_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db
