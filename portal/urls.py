@@ -34,11 +34,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("distribution.api_urls")),
     path("api/v1/", include("inference_sandbox.api_urls")),
     path("", include("inference_sandbox.openai.urls")),
-    # Last, because a repo's name can begin with anything.
-    path("", include("distribution.hub.urls")),
 ]
 if settings.DEMO:
     urlpatterns.append(path("demo/", include("demo.urls")))
+# Last, because a repo's name can begin with anything.
+urlpatterns.append(path("", include("distribution.hub.urls")))
 
 handler400 = "portal.views.bad_request"
 handler403 = "portal.views.forbidden"

@@ -1,6 +1,7 @@
 """The site behind a real server, with a real worker on a tiny model, for clients of OpenAI's API.
 
-Made once for a whole file of tests, and the worker (`worker_of` in conftest.py) once for all of them: it takes seconds to start.
+Made once for a whole file of tests, and the worker once for all of them (`worker_of` in conftest.py): it takes
+seconds to start.
 What a test changes, it undoes.
 """
 

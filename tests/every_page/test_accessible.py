@@ -26,9 +26,10 @@ NOBODY = "nobody may, whatever their role"
 RECORD = "the admin's own history is off: what happened to a row stands in the audit log"
 NO_OTHER_DOOR = "no other site to sign in with is set up"
 NOT_LOOKED_AT = {
-    r"(v1|models)/.*|(de)?tokenize|tokenizer_info": NO_HTML,
+    r"(v1|models)/.*|(de)?tokenize|tokenizer_info|<unknown_endpoint:rest>": NO_HTML,
+    r"<repo:repo>/?|<repo:repo>/((tree|blob)/<path:rest>|info/refs)": NO_HTML,
     r"api/.*|healthz|account/data/|account/2fa/recovery-codes/download/": NO_HTML,
-    r"<(repo:repo|path:rest)>/resolve/.*|download/<rest>|manifest-key.pub|weighbridge-download.sh": NO_HTML,
+    r"<(repo:repo|path:rest)>/(resolve|raw)/.*|download/<rest>|manifest-key.pub|weighbridge-download.sh": NO_HTML,
     r"account/2fa/webauthn/login/|account/(password/set|login/code/confirm)/": NO_HTML,
     r"applications/attachments/.*|releases/<slug:slug>/download.sh|sandbox/runs/<uuid:run_id>/stream/": NO_HTML,
     r"sandbox/runs/(export/<slug:kind>/|<uuid:run_id>/run.json)": NO_HTML,

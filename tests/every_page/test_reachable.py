@@ -20,8 +20,10 @@ PROGRAMS = "asked by programs and scripts, not by people"
 DJANGO = "the admin's own, without which nothing is missed: it leads on to a page that is reached"
 RECORD = "the admin's own history is off: what happened to a row stands in the audit log"
 NO_OTHER_DOOR = "no other site to sign in with is set up"
+REPO = "addresses that people know from a hub and type: they lead to the release's page"
 NOT_LINKED = {
-    r"healthz|api/.*|(v1|models)/.*|tokenizer_info|<repo:repo>/resolve/<path:rest>": PROGRAMS,
+    r"healthz|api/.*|(v1|models)/.*|tokenizer_info|<repo:repo>/(resolve|raw)/<path:rest>": PROGRAMS,
+    r"<repo:repo>/?|<repo:repo>/(tree|blob)/<path:rest>": REPO,
     r"download/<rest>": "a link that a mail or a chat damaged on its way",
     r"account/2fa/webauthn/login/": "the script of the passkey button asks it",
     r"sandbox/runs/<uuid:run_id>/stream/": "the script of the run's page reads it",

@@ -151,7 +151,7 @@ def test_with_htmx_the_answer_is_the_live_panel(
     ("changes", "sentence"),
     [
         ({"prompt": ""}, "The prompt is empty"),
-        ({"prompt": "x" * 3000}, "The prompt has 3,001 tokens"),
+        ({"prompt": "x" * 3000}, "Your prompt has 3,001 tokens"),
         ({"temperature": "-1"}, "The temperature must be from 0 to 2"),
         ({"temperature": "warm"}, "Enter a number."),
         ({"top_p": "1.5"}, "The top-p must be from 0 to 1"),

@@ -57,7 +57,7 @@ def test_a_chat_is_counted_with_its_template(prompt: Prompt) -> None:
         ("temperature", 2.1, Code.INVALID),
         ("temperature", float("nan"), Code.INVALID),
         ("temperature", float("inf"), Code.INVALID),
-        ("top_p", 0.0, Code.INVALID),
+        ("top_p", -0.1, Code.INVALID),
         ("top_p", 1.01, Code.INVALID),
         ("top_p", float("nan"), Code.INVALID),
         ("max_tokens", 0, Code.INVALID),
@@ -91,7 +91,7 @@ def test_a_prompt_longer_than_the_context_is_told_the_limit_and_the_count(prompt
     with pytest.raises(Refusal) as refused:
         prompt(prompt="x" * 2000)
     assert "2,001 tokens" in refused.value.detail
-    assert "1,024" in refused.value.detail
+    assert "maximum context length is 1024 tokens" in refused.value.detail
 
 
 def test_an_answer_beyond_the_context_is_told_how_much_is_left(prompt: Prompt) -> None:
