@@ -37,11 +37,10 @@ OF_OPENAI: dict[str, Any] = {
     "model": "meta/llama-7b",
     "prompt": "Enough said.",
     "messages": [{"role": "user", "content": "Enough said."}],
-    "input": "Enough said.",
     "max_tokens": 0,
-    "max_output_tokens": 0,
     "tokens": [5],
 }
+OF_RESPONSES = {"model": OF_OPENAI["model"], "input": "Enough said.", "max_output_tokens": 0}
 BROWSER = {"accept": "text/html,application/json;q=0.9"}
 
 
@@ -263,7 +262,7 @@ def _all_of(walker: Walker, world: World, route: Route, methods: list[str]) -> I
             if route.path.startswith(OPENAI):
                 sent = OF_OPENAI
             if route.path.endswith("v1/responses"):
-                sent = {name: value for name, value in OF_OPENAI.items() if name != "max_tokens"}
+                sent = OF_RESPONSES
             for method, data in _asked(walker, route, methods, sent, is_first=not first):
                 yield walker.visit(method, route, address, own=owner == walker.who, data=data)
 
