@@ -133,9 +133,13 @@ def _check_lists(given: dict[str, Any]) -> None:
 
 def _check_lengths(given: Mapping[str, Any], limit: int) -> None:
     """What cannot fit into the context is refused before anything is read of it."""
-    for name in ("prompt_ids", "forced", "messages"):
+    for name, described in (
+        ("prompt_ids", "Your prompt has {:,} tokens."),
+        ("forced", "`forced` has {:,} tokens."),
+        ("messages", "Your conversation has {:,} messages."),
+    ):
         if len(given.get(name) or ()) >= limit:
-            raise _too_long(name, limit, f"`{name}` has {len(given[name]):,} entries.")
+            raise _too_long(name, limit, described.format(len(given[name])))
     texts = [text for message in given.get("messages") or () for text in message.values()]
     check_length(sum(map(len, texts)), "messages", limit=limit)
 
@@ -287,7 +291,7 @@ def _empty(name: str) -> Refusal:
 
 
 def invalid(name: str, sentence: str) -> Refusal:
-    return Refusal(Code.INVALID, sentence, "Mend it and send again.", fields={name: [sentence]})
+    return Refusal(Code.INVALID, sentence, "Correct it and try again.", fields={name: [sentence]})
 
 
 def _too_long(name: str, limit: int, found: str, way_out: str = "") -> Refusal:

@@ -185,4 +185,4 @@ def _limits(use: Use) -> dict[str, int]:
 def _check(name: str, value: int | None, most: int) -> None:
     if value is not None and not 1 <= value <= most:
         text = f"Allow 1 to {most:,}, or leave it empty for what everybody may use."
-        raise Refusal(Code.INVALID, text, "Mend it and send again.", fields={name: [text]})
+        raise Refusal(Code.INVALID, text, "Correct it and try again.", fields={name: [text]})

@@ -122,7 +122,7 @@ def _given(
         wrong["email"] = [why]
     if wrong:
         text = " ".join(reason for reasons in wrong.values() for reason in reasons)
-        raise Refusal(Code.INVALID, text, "Mend it and send again.", fields=wrong)
+        raise Refusal(Code.INVALID, text, "Correct it and try again.", fields=wrong)
     return given
 
 

@@ -204,7 +204,7 @@ def _verbs(verbs: Iterable[str]) -> list[str]:
 
 
 def _invalid(field: str, text: str) -> Refusal:
-    return Refusal(Code.INVALID, text, "Mend it and send again.", fields={field: [text]})
+    return Refusal(Code.INVALID, text, "Correct it and try again.", fields={field: [text]})
 
 
 def _wrong_state(text: str, way_out: str) -> Refusal:
