@@ -26,7 +26,7 @@ from tests.distribution.asking import ask, finished
 from tests.distribution.test_downloads import BIG, big  # noqa: F401 - a fixture
 from tests.distribution.weights import granted
 
-SLOW = ["curl", "-sS", "--limit-rate", "3M", "-o", "/dev/null"]  # ten seconds for all
+SLOW = ["curl", "-sS", "--limit-rate", "1500k", "-o", "/dev/null"]  # twenty seconds for all
 
 
 def begun() -> Download:
