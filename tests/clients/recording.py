@@ -1,10 +1,15 @@
 """Writes down the requests of a client as the site gets them, and keeps them in tests/clients/recorded/."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from tests.serving import serving_site
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -134,3 +139,16 @@ def _request(exchange: Exchange, tokens: dict[str, str], commit: str) -> Request
         ),
         body=exchange.body.decode().replace(commit, COMMIT),
     )
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def live(settings: Settings, transactional_db: None, recorder: Recorder) -> Iterator[str]:
+    """The site behind a real server, whose requests are written down."""
+    with serving_site(recorder.around) as url:
+        settings.BASE_URL = url
+        yield url

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from distribution.models import Download, Revision
 from portal.accounts.models import Account
 from tests.clients.environments import ROOT, all_only, python_of
 from tests.clients.recording import Client, Recorder, Request, load, save
+from tests.clients.recording import live as live
+from tests.clients.recording import recorder as recorder
 from tests.conformance.conftest import REPO, Hub
 from tests.conformance.hub_release import BIG
 from tests.distribution.cutting import Exchange, line_to
 from tests.live import Site
-from tests.serving import serving_site
 
 WALK = ROOT / "tests/clients/hub_walk.py"
 VERSIONS = ("hub_0_20", "hub_0_23", "hub_0_36", "hub_1_33")
@@ -68,18 +69,6 @@ repo, text = sys.argv[1:]
 ids = AutoTokenizer.from_pretrained(repo)(text).input_ids
 print(json.dumps([AutoConfig.from_pretrained(repo).model_type, ids]))
 """
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def live(settings: Settings, transactional_db: None, recorder: Recorder) -> Iterator[str]:
-    with serving_site(recorder.around) as url:
-        settings.BASE_URL = url
-        yield url
 
 
 @all_only

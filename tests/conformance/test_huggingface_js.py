@@ -10,11 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
-from pytest_django import Settings
 
 from distribution.hub import card
 from distribution.hub.tree import File, files_of
@@ -22,25 +18,14 @@ from distribution.models import Download
 from portal.accounts.models import Account
 from tests.clients.environments import ROOT, all_only, node, node_modules
 from tests.clients.recording import Client, Recorder, load, save
+from tests.clients.recording import live as live
+from tests.clients.recording import recorder as recorder
 from tests.conformance.conftest import REPO, Hub
 from tests.conformance.hub_release import BIG
-from tests.serving import serving_site
 
 WALK = ROOT / "tests/clients/huggingface_js/walk.js"
 RECORDED = "huggingface_js"
 PARAMETERS = 2088  # of the model that hub_release.py writes
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def live(settings: Settings, transactional_db: None, recorder: Recorder) -> Iterator[str]:
-    with serving_site(recorder.around) as url:
-        settings.BASE_URL = url
-        yield url
 
 
 @all_only
